@@ -1,0 +1,63 @@
+"""The one door to the operating system for everything that changes the store.
+
+Every call carries a *label* that names the step, such as ``"hot.append"`` or
+``"archive.rename"``: tests replace the host with one that fails, cuts or reorders an exact step
+(docs/ordering.md lists the labels). Reading needs no door: it changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class Host:
+    """Plain calls to the operating system."""
+
+    def open(self, path: str, flags: int, label: str, mode: int = 0o600) -> int:
+        """Open ``path`` and return its descriptor (open(2)); always close-on-exec."""
+        return os.open(path, flags | os.O_CLOEXEC, mode)
+
+    def close(self, descriptor: int) -> None:
+        """Close a descriptor that :meth:`open` returned."""
+        os.close(descriptor)
+
+    def pwrite(self, descriptor: int, data: bytes | memoryview, offset: int, label: str) -> None:
+        """Write all of ``data`` at ``offset`` bytes; short writes are continued.
+
+        Raises OSError as pwrite(2) does; what was written by then is unspecified.
+        """
+        written = os.pwrite(descriptor, data, offset)
+        if written != len(data):
+            rest = memoryview(data)[written:]
+            while rest:
+                offset += written
+                written = os.pwrite(descriptor, rest, offset)
+                rest = rest[written:]
+
+    def truncate(self, descriptor: int, size: int, label: str) -> None:
+        """Set the length of an open file to ``size`` bytes (ftruncate(2))."""
+        os.ftruncate(descriptor, size)
+
+    def sync(self, descriptor: int, label: str) -> None:
+        """Make an open file durable, data and size (fdatasync(2))."""
+        os.fdatasync(descriptor)
+
+    def sync_directory(self, path: str, label: str) -> None:
+        """Make the names in a directory durable (fsync(2) on the directory)."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def rename(self, source: str, target: str, label: str) -> None:
+        """Give a file its final name, replacing what had it (rename(2))."""
+        os.rename(source, target)
+
+    def unlink(self, path: str, label: str) -> None:
+        """Remove a file (unlink(2))."""
+        os.unlink(path)
+
+    def mkdir(self, path: str, label: str) -> None:
+        """Create a directory (mkdir(2)), for its owner alone."""
+        os.mkdir(path, 0o700)

@@ -1,0 +1,86 @@
+"""Where everything lies in a store; every on-disk name is built and parsed here.
+
+The directory tree is that of docs/formats/store.md.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+_NUMBERED = re.compile(r"(\d{8,})\.(log|djfl|djfl\.zst|tar\.zst|djfm)\Z")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one store, whose root is ``root`` (an absolute path)."""
+
+    root: str
+
+    @property
+    def identity(self) -> str:
+        """``djafs.json``: format version, store id, time zone, settings."""
+        return os.path.join(self.root, "djafs.json")
+
+    @property
+    def lock(self) -> str:
+        """The file whose flock(2) makes one process the writer."""
+        return os.path.join(self.root, "lock")
+
+    @property
+    def index(self) -> str:
+        """The SQLite index; SQLite adds ``-wal`` and ``-shm`` beside it."""
+        return os.path.join(self.root, "index.sqlite")
+
+    @property
+    def hot(self) -> str:
+        """Directory of hot segments."""
+        return os.path.join(self.root, "hot")
+
+    @property
+    def lookups(self) -> str:
+        """Directory of lookup-log segments and checkpoints."""
+        return os.path.join(self.root, "lookups")
+
+    @property
+    def archives(self) -> str:
+        """Directory of archives and their metadata."""
+        return os.path.join(self.root, "archives")
+
+    def hot_segment(self, number: int) -> str:
+        """Path of hot segment ``number`` (1 and up)."""
+        return os.path.join(self.hot, f"{number:08d}.log")
+
+    def lookup_segment(self, number: int) -> str:
+        """Path of lookup segment ``number`` while it is open or not yet compressed."""
+        return os.path.join(self.lookups, f"{number:08d}.djfl")
+
+    def closed_lookup_segment(self, number: int) -> str:
+        """Path of lookup segment ``number`` once it is compressed."""
+        return os.path.join(self.lookups, f"{number:08d}.djfl.zst")
+
+    def archive(self, number: int) -> str:
+        """Path of archive ``number`` (1 and up)."""
+        return os.path.join(self.archives, f"{number:08d}.tar.zst")
+
+    def archive_metadata(self, number: int) -> str:
+        """Path of the metadata of archive ``number``."""
+        return os.path.join(self.archives, f"{number:08d}.djfm")
+
+    def archive_draft(self, number: int) -> str:
+        """Path under which archive ``number`` is written before it gets its name."""
+        return os.path.join(self.archives, f"{number:08d}.tar.zst.tmp")
+
+
+def numbers(directory: str, suffix: str) -> list[int]:
+    """Return, ascending, the numbers of the files in ``directory`` named ``NNNNNNNN.suffix``.
+
+    A directory that does not exist holds none.
+    """
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    found = (_NUMBERED.fullmatch(name) for name in names)
+    return sorted(int(match[1]) for match in found if match and match[2] == suffix)
