@@ -1,0 +1,57 @@
+"""``djafs gc``: pack now."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from djafs.cli.command import Command
+from djafs.cli.parameters import human_size
+from djafs.cli.statuses import OK
+
+
+@click.command(
+    "gc",
+    cls=Command,
+    short_help="Pack now, and say what was done.",
+    example="djafs gc /mnt/archive\ndjafs gc --json /mnt/archive",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for scripts.")
+@click.argument("mountpoint", metavar="MOUNTPOINT", type=click.Path())
+def command(as_json: bool, mountpoint: str) -> int:
+    """Pack everything that has settled in the store mounted on MOUNTPOINT.
+
+    Waits until it is packed into archives, and says what was done. The daemon does the same by
+    itself every --gc-interval seconds (see djafs mount --help).
+    """
+    from djafs.mounting.control import request_gc  # noqa: PLC0415 (help is shown without)
+
+    done = request_gc(mountpoint)
+    click.echo(json.dumps(done) if as_json else sentence(done))
+    return OK
+
+
+def sentence(done: dict[str, Any]) -> str:
+    """Say in one line what a packing did.
+
+    The fields: ``files`` whose content was packed, of it ``duplicates`` that the store held
+    already, into so many ``archives``; ``bytes_in`` of content, ``bytes_out`` of archives;
+    ``unsettled`` files left for later; ``seconds`` taken.
+    """
+    if done["files"]:
+        line = (
+            f"packed {_count(done['files'], 'file')} into {_count(done['archives'], 'archive')}:"
+            f" {human_size(done['bytes_in'])} to {human_size(done['bytes_out'])},"
+            f" {_count(done['duplicates'], 'duplicate')}"
+        )
+    else:
+        line = "nothing to pack"
+    if done["unsettled"]:
+        line += f"; {_count(done['unsettled'], 'file')} not yet settled"
+    return f"{line} ({done['seconds']:.1f} s)"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,47 @@
+"""Option values that click does not know: callbacks that check and convert them."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def checked_size(context: click.Context, parameter: click.Parameter, value: str) -> int:
+    """Turn an option's value with K, M, G or T (powers of 1024) into a number of bytes."""
+    match = _SIZE.fullmatch(value.strip())
+    if match is None:
+        raise click.BadParameter(f"{value!r} is not a size such as 512K, 256M or 1G")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def checked_time_zone(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    """Return the IANA name of a time zone, once it is known to exist."""
+    if value is None:
+        return None
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 (only where a zone is given)
+
+    try:
+        ZoneInfo(value)
+    # ValueError: a name such as "../x"; OSError: one that is a directory of zones.
+    except (KeyError, ValueError, OSError):
+        message = f"{value!r} is not a time zone such as UTC or Europe/Berlin"
+        raise click.BadParameter(message) from None
+    return value
+
+
+def human_size(size: int) -> str:
+    """Write a number of bytes for people, in powers of 1024: ``1.5 MiB``."""
+    if size < 1024:
+        return f"{size} bytes"
+    value = float(size)
+    for unit in ("KiB", "MiB", "GiB"):
+        value /= 1024
+        if value < 1023.95:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1024:.1f} TiB"
