@@ -1,0 +1,315 @@
+"""The conversation with the kernel: one thread reads requests, answers them, and reads on.
+
+:class:`Server` joins the parts: :mod:`~djafs.fuse.negotiation` for INIT,
+:mod:`~djafs.fuse.operations` for what a request means, a
+:class:`~djafs.fuse.handler.Handler` for what it does, :mod:`~djafs.fuse.pool` for what may block,
+:mod:`~djafs.fuse.notifications` for what the kernel is told unasked.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from djafs.fuse import notifications, requests, wire
+from djafs.fuse.errors import FuseError
+from djafs.fuse.handler import Handler
+from djafs.fuse.negotiation import Config, answer_init, buffer_size
+from djafs.fuse.operations import Encode, operations_for
+from djafs.fuse.pool import Pool
+from djafs.fuse.replies import Reply, failure, nothing
+from djafs.fuse.values import Deferred, InitInfo, Request
+from djafs.fuse.wire import Opcode
+
+#: Reading the device again is all there is to do: a signal, or a request withdrawn by its caller.
+_READ_AGAIN = {errno.EINTR, errno.EAGAIN, errno.ENOENT}
+#: The filesystem was unmounted, or its connection aborted (FUSE_ABORT_ERROR).
+_GONE = {errno.ENODEV, errno.ECONNABORTED}
+#: The kernel no longer waits for this reply, or for any; or does not know the notified node.
+_NOT_WANTED = {errno.ENOENT, errno.ENODEV, errno.ECONNABORTED}
+_LARGEST_ERRNO = 511
+
+_log = logging.getLogger(__name__)
+
+ErrorHook = Callable[[Exception, Request], None]
+
+
+def log_error(error: Exception, request: Request) -> None:
+    """Log an exception that was no answer: with its traceback, unless it carries an errno."""
+    expected = isinstance(getattr(error, "errno", None), int)
+    _log.error("%r failed: %s", request, error, exc_info=None if expected else error)
+
+
+class Server:
+    """Serves one mount from its descriptor.
+
+    To stop it, unmount; there is no other way that loses nothing. ``guard`` is held while a
+    method of the handler runs and its reply is encoded, but not while the server waits: another
+    thread that holds it may touch the handler's state between two requests. It must not wait for
+    a file operation in the mount, nor send notifications, while it holds the guard.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        handler: Handler,
+        config: Config | None = None,
+        *,
+        guard: AbstractContextManager[Any] | None = None,
+        on_error: ErrorHook = log_error,
+    ) -> None:
+        self._descriptor = descriptor
+        self._handler = handler
+        self._config = Config() if config is None else config
+        self._guard: AbstractContextManager[Any] = threading.Lock() if guard is None else guard
+        self._on_error = on_error
+        self._pool = Pool(self._config.deferred_threads, "fuse")
+        #: Deferred requests that have no reply yet, by their unique number.
+        self._deferred: dict[int, Request] = {}
+        #: Opcode to bound method, smallest size, decoder, encoder; filled by INIT.
+        self._table: dict[int, tuple[Any, ...]] = {}
+        self._info: InitInfo | None = None
+        self._buffer = bytearray(buffer_size(self._config))
+        #: Held while a notification is written, so that it cannot meet a closed descriptor.
+        self._notifying = threading.Lock()
+        self._closed = False
+
+    @property
+    def info(self) -> InitInfo | None:
+        """What was agreed on with the kernel; None before that."""
+        return self._info
+
+    def serve(self) -> None:
+        """Answer requests until the filesystem is unmounted, then close the descriptor.
+
+        Deferred requests are finished, and the handler is told to end, before this returns.
+        Raises FuseError if the kernel is too old, and whatever a signal handler raises on this
+        thread.
+        """
+        try:
+            self._answer()
+        finally:
+            self._pool.drain()
+            try:
+                if self._info is not None:
+                    with self._guard:
+                        self._handler.destroy()
+            finally:
+                with self._notifying:
+                    self._closed = True
+                    os.close(self._descriptor)
+
+    # --- the loop -------------------------------------------------------------------------------
+
+    def _answer(self) -> None:  # noqa: C901
+        """Read and answer until the end.
+
+        All that happens for each request stands here, without further calls: they are what an
+        answer costs.
+        """
+        descriptor, buffer, table, guard = self._descriptor, self._buffer, self._table, self._guard
+        buffers = [buffer]
+        readv, write, unpack = os.readv, os.write, wire.REQUEST_HEADER.unpack_from
+        smallest_message = wire.REQUEST_HEADER.size
+        request = Request()
+        while True:
+            try:
+                length = readv(descriptor, buffers)
+            except OSError as error:
+                if self._is_over(error):
+                    return
+                continue
+            if length < smallest_message:
+                if length:
+                    continue
+                return
+            (
+                _, opcode, unique, request.nodeid, request.uid, request.gid, request.pid, _, _,
+            ) = unpack(buffer)  # fmt: skip
+            request.opcode = opcode
+            request.unique = unique
+            operation = table.get(opcode)
+            if operation is None or length < operation[1]:
+                self._answer_special(request, length)
+                continue
+            method, _, decode, encode = operation
+            try:
+                arguments = decode(buffer, length)
+            except requests.MALFORMED as error:
+                self._reply(self._refuse(error, request, errno.EINVAL), request)
+                continue
+            try:
+                with guard:
+                    result = method(request, *arguments)
+                    if result.__class__ is Deferred:
+                        self._defer(request, result, encode, arguments)
+                        request = Request()
+                        continue
+                    reply = encode(unique, result, arguments)
+            except Exception as error:
+                reply = self._refuse(error, request)
+            if reply.__class__ is bytes:
+                try:
+                    write(descriptor, reply)
+                except OSError as error:
+                    self._reply_failed(error, request)
+            else:
+                self._reply(reply, request)
+
+    def _is_over(self, error: OSError) -> bool:
+        """Say whether a failed read of the device means that the filesystem is gone."""
+        if error.errno in _READ_AGAIN:
+            return False
+        if error.errno in _GONE:
+            return True
+        raise error
+
+    def _answer_special(self, request: Request, length: int) -> None:
+        """Answer what is the server's own, unknown, or too short for its opcode."""
+        opcode, unique = request.opcode, request.unique
+        try:
+            with self._guard:
+                if opcode == Opcode.FORGET:
+                    self._handler.forget(request.nodeid, requests.forget(self._buffer, length))
+                    return
+                if opcode == Opcode.BATCH_FORGET:
+                    self._handler.batch_forget(requests.batch_forget(self._buffer, length))
+                    return
+            if opcode == Opcode.INTERRUPT:
+                self._interrupt(requests.interrupt(self._buffer, length))
+            elif opcode == Opcode.INIT:
+                self._reply(self._init(length), request)
+            elif opcode == Opcode.DESTROY:
+                self._reply(nothing(unique, None, ()), request)
+            elif opcode in self._table:
+                error = ValueError(f"{length} bytes are too few for opcode {opcode}")
+                self._reply(self._refuse(error, request, errno.EINVAL), request)
+            elif opcode != Opcode.NOTIFY_REPLY:
+                self._reply(failure(unique, errno.ENOSYS), request)
+        except FuseError:
+            self._reply(failure(unique, errno.EPROTO), request)
+            raise
+        except Exception as error:
+            self._on_error(error, request)
+
+    def _init(self, length: int) -> bytes:
+        """Answer INIT, and be ready for what follows."""
+        info, reply = answer_init(self._config, self._buffer, length)
+        if info is not None and self._info is None:
+            with self._guard:
+                self._handler.init(info)
+            self._info = info
+            for opcode, (method, *rest) in operations_for(info.flags).items():
+                self._table[opcode] = (getattr(self._handler, method), *rest)
+        return reply
+
+    # --- deferred requests ----------------------------------------------------------------------
+
+    def _defer(
+        self, request: Request, deferred: Deferred, encode: Encode, arguments: tuple[Any, ...]
+    ) -> None:
+        """Have the answer made by the pool. ``request`` is not reused."""
+        for argument in arguments:
+            if argument.__class__ is memoryview:
+                # The next request overwrites it: better an exception than wrong data.
+                argument.release()
+        function = deferred.function
+
+        def answer() -> None:
+            try:
+                reply = encode(request.unique, function(), arguments)
+            except Exception as error:
+                reply = self._refuse(error, request)
+            # Before the reply: after it the kernel may use the number again.
+            self._deferred.pop(request.unique, None)
+            self._reply(reply, request)
+
+        self._deferred[request.unique] = request
+        self._pool.submit(answer)
+
+    def _interrupt(self, unique: int) -> None:
+        """Mark a request as interrupted, if it is still under way.
+
+        One thread reads, so every request that the kernel names here was seen before: if it is
+        not known any more, its reply is on its way.
+        """
+        request = self._deferred.get(unique)
+        if request is not None:
+            request.interrupted = True
+
+    # --- replies --------------------------------------------------------------------------------
+
+    def _refuse(self, error: Exception, request: Request, otherwise: int = errno.EIO) -> bytes:
+        """Return the reply for an exception, and report it unless it is a plain answer."""
+        number = getattr(error, "errno", None)
+        if not isinstance(number, int) or not 0 < number <= _LARGEST_ERRNO:
+            self._report(error, request)
+            number = otherwise
+        elif not isinstance(error, OSError):
+            self._report(error, request)
+        return failure(request.unique, number)
+
+    def _reply(self, reply: Reply, request: Request) -> None:
+        try:
+            if isinstance(reply, bytes):
+                os.write(self._descriptor, reply)
+            else:
+                os.writev(self._descriptor, reply)
+        except OSError as error:
+            self._reply_failed(error, request)
+
+    def _reply_failed(self, error: OSError, request: Request) -> None:
+        """Go on: the kernel has ended the request itself, with EIO if it disliked the reply."""
+        if error.errno not in _NOT_WANTED:
+            self._report(error, request)
+
+    def _report(self, error: Exception, request: Request) -> None:
+        """Call the hook; an error in it must not end the conversation."""
+        try:
+            self._on_error(error, request)
+        except Exception:
+            _log.exception("reporting an error of %r failed", request)
+
+    # --- notifications --------------------------------------------------------------------------
+
+    def notify_inval_inode(self, nodeid: int, offset: int = 0, length: int = 0) -> bool:
+        """Drop what the kernel has cached of a node: its attributes, and pages from ``offset`` on.
+
+        ``length`` 0 means to the end, a negative ``offset`` no pages at all. Like all
+        notifications it may be sent by any thread but the one that serves: the kernel may wait
+        for requests of that node to be answered first. Returns False if the kernel does not know
+        the node, or the filesystem is gone.
+        """
+        return self._notify(notifications.inval_inode(nodeid, offset, length))
+
+    def notify_inval_entry(self, parent: int, name: bytes, *, expire_only: bool = False) -> bool:
+        """Drop a cached name, or the knowledge that it does not exist; see notify_inval_inode.
+
+        With ``expire_only`` (FUSE_HAS_EXPIRE_ONLY) it is only looked up again when next used.
+        """
+        return self._notify(notifications.inval_entry(parent, name, expire_only=expire_only))
+
+    def notify_delete(self, parent: int, child: int, name: bytes) -> bool:
+        """Tell that a name was removed, so that inotify tells it too; see notify_inval_inode."""
+        return self._notify(notifications.delete(parent, child, name))
+
+    def notify_store(self, nodeid: int, offset: int, data: bytes) -> bool:
+        """Put ``data`` into the kernel's cache of a file; see notify_inval_inode."""
+        return self._notify(notifications.store(nodeid, offset, data))
+
+    def _notify(self, message: bytes) -> bool:
+        with self._notifying:
+            if self._closed:
+                return False
+            try:
+                os.write(self._descriptor, message)
+            except OSError as error:
+                if error.errno in _NOT_WANTED:
+                    return False
+                raise
+        return True

@@ -1,0 +1,4 @@
+"""What tests stand on: filesystems, kernels and hosts that fail on demand.
+
+Nothing in the product imports it.
+"""
