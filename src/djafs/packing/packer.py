@@ -1,0 +1,191 @@
+"""The daemon's side of packing: starts the packer, gives it the plan, takes its result."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from typing import IO
+
+from djafs.disk.host import Host
+from djafs.disk.layout import Layout
+from djafs.errors import PackingError
+from djafs.packing import wire
+from djafs.packing.plan import PackPlan, PackResult
+
+_POLL_MS = 200  # how often a run asks whether it is cancelled
+_MOST_THREADS = 4
+_PATIENCE = 5.0  # seconds for a packer that has closed its pipes to end by itself
+
+Cancelled = Callable[[], bool]
+
+
+class PackingCancelledError(PackingError):
+    """The caller, or the end of the daemon, stopped the packer; nothing was changed."""
+
+
+def default_threads() -> int:
+    """Return how many threads should compress: as many as there are processors, up to 4."""
+    processors = len(os.sched_getaffinity(0))
+    return min(processors, _MOST_THREADS) if processors > 1 else 0
+
+
+def _environment() -> dict[str, str]:
+    """Let the packer import what this process imports, wherever it is started."""
+    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
+    return {**os.environ, "PYTHONPATH": path}
+
+
+class Packer:
+    """Runs plans, one at a time. :meth:`kill` may be called from any thread."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        host: Host | None = None,
+        threads: int | None = None,
+        command: list[str] | None = None,
+    ) -> None:
+        """Use ``threads`` threads to compress; ``command`` replaces the packer, for tests."""
+        self._layout = layout
+        self._host = host or Host()
+        self._threads = default_threads() if threads is None else threads
+        self._command = command or [sys.executable, "-m", "djafs.packing.worker"]
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._killed = False
+
+    def run(self, plan: PackPlan, cancelled: Cancelled | None = None) -> PackResult:
+        """Pack ``plan`` in a process of its own, and wait for it.
+
+        The thread that calls must live until then: the kernel ends the packer with it.
+        ``cancelled`` is asked some times a second. Raises PackingCancelledError if it says so
+        or :meth:`kill` was called, PackingError if the packer fails or dies; no draft is left then.
+        """
+        with tempfile.TemporaryFile() as stderr:
+            process = self._spawn(stderr)
+            try:
+                return self._converse(process, plan, cancelled)
+            except BaseException as error:
+                self._end(process, at_once=not isinstance(error, wire.WireError))
+                self._remove_draft(plan.archive)
+                if self._killed:
+                    raise PackingCancelledError("packing was stopped") from None
+                if isinstance(error, wire.WireError):
+                    raise PackingError(_obituary(process, stderr)) from None
+                raise
+            finally:
+                self._end(process, at_once=False)
+
+    def kill(self) -> None:
+        """Stop the packer at once, and let no other begin. Does not wait for :meth:`run`."""
+        with self._lock:
+            self._killed = True
+            if self._process is not None:
+                self._process.kill()
+
+    def _spawn(self, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._killed:
+                raise PackingCancelledError("packing was stopped")
+            try:
+                self._process = subprocess.Popen(
+                    [*self._command, str(os.getpid())],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    bufsize=0,
+                    cwd="/",
+                    env=_environment(),
+                    start_new_session=True,  # a terminal's Ctrl-C is for the daemon to handle
+                )
+            except OSError as error:
+                raise PackingError(f"the packer cannot be started: {error.strerror}") from error
+            return self._process
+
+    def _converse(
+        self, process: subprocess.Popen[bytes], plan: PackPlan, cancelled: Cancelled | None
+    ) -> PackResult:
+        root = os.path.abspath(self._layout.root)
+        begin = wire.Begin(
+            root, plan.archive, plan.level, plan.find_known, self._threads, os.getpid()
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        # A packer that fails early does not read on; what it has to say is in its answer.
+        with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+            for message in wire.plan_messages(plan, begin):
+                _check(cancelled)
+                _write_all(stdin.fileno(), message)
+        try:
+            return wire.read_result(_reader(process.stdout.fileno(), cancelled))
+        except wire.ReportedError as reported:
+            error = PackingError(f"packing failed: {reported.text}")
+            error.errno = reported.code or error.errno
+            raise error from None
+
+    def _end(self, process: subprocess.Popen[bytes], *, at_once: bool) -> None:
+        """Close the pipes and wait for the packer to end; make it end if it does not."""
+        with self._lock:
+            self._process = None
+        if at_once:
+            process.kill()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _remove_draft(self, archive: int) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._host.unlink(self._layout.archive_draft(archive), "archive.unlink")
+
+
+def _write_all(descriptor: int, message: bytes) -> None:
+    rest = memoryview(message)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _check(cancelled: Cancelled | None) -> None:
+    if cancelled is not None and cancelled():
+        raise PackingCancelledError("packing was cancelled")
+
+
+def _reader(descriptor: int, cancelled: Cancelled | None) -> wire.Read:
+    """Return a function that reads from a pipe, and stops when it is cancelled."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+
+    def read(length: int) -> bytes:
+        found = bytearray()
+        while len(found) < length:
+            while cancelled is not None and not poll.poll(_POLL_MS):
+                _check(cancelled)
+            more = os.read(descriptor, min(length - len(found), 1 << 20))
+            if not more:
+                break
+            found += more
+        return bytes(found)
+
+    return read
+
+
+def _obituary(process: subprocess.Popen[bytes], stderr: IO[bytes]) -> str:
+    """Say in one line how a packer ended that gave no answer."""
+    status = process.returncode
+    stderr.seek(max(stderr.seek(0, os.SEEK_END) - 4096, 0))
+    last = stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
+    if status < 0:
+        return f"the packer was killed by {signal.Signals(-status).name}"
+    return f"the packer ended with status {status} without a result" + (last and f": {last}")
