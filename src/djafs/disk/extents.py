@@ -8,6 +8,7 @@ that history may share them.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from typing import NamedTuple
 
 PART = 16 << 20
@@ -62,3 +63,53 @@ class HolePiece(NamedTuple):
 
 
 Piece = HotPiece | ArchivedPiece | HolePiece
+
+
+def slice_extent(extent: Extent, start: int, end: int) -> Extent:
+    """Return the bytes ``start`` to ``end`` (offsets in the part) of ``extent``."""
+    offset, _, segment, at, base, span, crcs = extent
+    return Extent(start, end - start, segment, at + start - offset, base, span, crcs)
+
+
+def clear(extents: list[Extent], start: int, end: int) -> None:
+    """Make a hole from ``start`` to ``end`` in ``extents``, in place."""
+    if not extents or start >= end:
+        return
+    first = bisect_left(extents, (start,))
+    if first and extents[first - 1].offset + extents[first - 1].length > start:
+        first -= 1
+    last = bisect_left(extents, (end,))
+    if first >= last:
+        return
+    kept = []
+    head, tail = extents[first], extents[last - 1]
+    if head.offset < start:
+        kept.append(slice_extent(head, head.offset, start))
+    if tail.offset + tail.length > end:
+        kept.append(slice_extent(tail, end, tail.offset + tail.length))
+    extents[first:last] = kept
+
+
+def place(extents: list[Extent], extent: Extent) -> None:
+    """Put ``extent`` over whatever ``extents`` hold there, in place."""
+    if not extents or extents[-1].offset + extents[-1].length <= extent.offset:
+        extents.append(extent)
+        return
+    clear(extents, extent.offset, extent.offset + extent.length)
+    insort(extents, extent)
+
+
+def window(extents: list[Extent], start: int, end: int) -> list[Extent]:
+    """Return what ``extents`` hold between ``start`` and ``end``, cut to it."""
+    first = bisect_left(extents, (start,))
+    if first and extents[first - 1].offset + extents[first - 1].length > start:
+        first -= 1
+    found = []
+    for extent in extents[first:]:
+        if extent.offset >= end:
+            break
+        stop = extent.offset + extent.length
+        if extent.offset < start or stop > end:
+            extent = slice_extent(extent, max(start, extent.offset), min(end, stop))  # noqa: PLW2901
+        found.append(extent)
+    return found

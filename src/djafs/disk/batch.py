@@ -1,0 +1,109 @@
+"""A batch: the changes between two positions of the lookup log, on their way to the index.
+
+The answering thread fills a batch and reads through it; once it is handed over to be written it
+does not change any more. History is kept as a list of events, in the order of the log, because
+what they do to the index depends on what is there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from djafs.disk.extents import Extent
+from djafs.disk.lookup_log import Position
+from djafs.model import Dentry, Inode, Part
+
+
+class VersionClosed(NamedTuple):
+    """A version ended, as ``state`` describes it; it had begun at ``begin``."""
+
+    state: Inode
+    begin: int
+
+
+class PartClosed(NamedTuple):
+    """What a part was, for all versions up to and with ``until``."""
+
+    ino: int
+    part: int
+    until: int
+    extents: list[Extent]
+
+
+class BindingEnded(NamedTuple):
+    """A name was removed or renamed away at recorded time ``t``.
+
+    ``trace`` is False for a name that was given and taken while one version was open.
+    """
+
+    parent: int
+    name: bytes
+    ino: int
+    begin: int
+    made: int
+    t: int
+    trace: bool
+
+
+class BindingReplaced(NamedTuple):
+    """A name was given to another inode; it keeps what it showed until that one begins."""
+
+    parent: int
+    name: bytes
+    ino: int
+    begin: int
+    made: int
+
+
+class InodeGone(NamedTuple):
+    """An inode lost its last name; without ``seen`` no snapshot can show it."""
+
+    ino: int
+    seen: bool
+
+
+class Packed(NamedTuple):
+    """Hot extents (``moved``: (segment, at) -> (offset in the content, length)) became ``cid``."""
+
+    ino: int
+    part: int
+    cid: int
+    moved: list[tuple[int, int, int, int]]
+
+
+Event = VersionClosed | PartClosed | BindingEnded | BindingReplaced | InodeGone | Packed
+
+
+class ContentRow(NamedTuple):
+    """A content and where it lies."""
+
+    digest: bytes
+    archive: int
+    at: int
+    size: int
+
+
+class Batch:
+    """Changes that the index does not have yet."""
+
+    __slots__ = (
+        "archives", "contents", "events", "floor_segment", "inodes", "names", "next_archive",
+        "next_content", "next_ino", "parts", "position", "removed",
+    )  # fmt: skip
+
+    def __init__(self, position: Position, next_ino: int, content: int, archive: int) -> None:
+        self.position = position
+        self.next_ino = next_ino
+        self.next_content = content
+        self.next_archive = archive
+        self.inodes: dict[int, Inode | None] = {}
+        self.names: dict[int, dict[bytes, Dentry | None]] = {}
+        self.removed: list[tuple[int, int]] = []  # (parent, cookie)
+        self.parts: dict[tuple[int, int], Part | None] = {}
+        self.events: list[Event] = []
+        self.contents: dict[int, ContentRow | None] = {}
+        self.archives: dict[int, tuple[int, int] | None] = {}  # (members, bytes)
+        self.floor_segment = 1 << 62  # smallest hot segment that a clone brought in
+
+    def __len__(self) -> int:
+        return len(self.inodes) + len(self.removed) + len(self.events) + len(self.contents)

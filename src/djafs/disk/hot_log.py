@@ -1,0 +1,186 @@
+"""The hot log: content that was written and is not yet archived (docs/formats/hot-log.md).
+
+Segments hold nothing but content, one write after the other. Nothing in them is ever
+overwritten; where each run of bytes belongs, and its checksums, stand in the lookup log.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from zlib import crc32
+
+from djafs.disk.extents import CHUNK
+from djafs.disk.host import Host
+from djafs.disk.layout import Layout, numbers
+from djafs.errors import HotLogDamageError
+
+SEGMENT = 32 << 20
+"""Bytes after which the next write begins a new segment."""
+
+OPEN_SEGMENTS = 32
+"""Descriptors a reader keeps; the least recently used is closed first."""
+
+
+def checksums(data: bytes | memoryview) -> bytes:
+    """Return the CRC-32 of each 64 KiB of ``data``, 4 bytes little-endian each."""
+    if len(data) <= CHUNK:
+        return crc32(data).to_bytes(4, "little")
+    view = memoryview(data)
+    sums = (crc32(view[start : start + CHUNK]) for start in range(0, len(view), CHUNK))
+    return b"".join(value.to_bytes(4, "little") for value in sums)
+
+
+class HotLog:
+    """The writer. Every mount begins a segment of its own at its first write."""
+
+    def __init__(self, host: Host, layout: Layout) -> None:
+        self._host = host
+        self._layout = layout
+        present = numbers(layout.hot, "log")
+        self._sizes = {n: os.path.getsize(layout.hot_segment(n)) for n in present}
+        self._total = sum(self._sizes.values())
+        self._descriptor = -1
+        self._unsynced: list[int] = []
+        self._lock = threading.Lock()
+        self.segment = present[-1] if present else 0
+        self._tail = SEGMENT
+
+    @property
+    def size(self) -> int:
+        """Bytes in all segments."""
+        return self._total
+
+    def append(self, data: bytes | memoryview) -> tuple[int, int]:
+        """Write ``data`` behind all that was written, and return its (segment, offset).
+
+        Raises OSError, and then nothing was appended: the next write takes the same place.
+        """
+        at = self._tail
+        if at + len(data) > SEGMENT and (at or self._descriptor < 0):
+            self._begin_segment()
+            at = 0
+        self._host.pwrite(self._descriptor, data, at, "hot.append")
+        self._tail = at + len(data)
+        self._sizes[self.segment] = self._tail
+        self._total += len(data)
+        return self.segment, at
+
+    def sync(self) -> None:
+        """Make durable all that was appended before the call (raises OSError)."""
+        with self._lock:
+            closed, self._unsynced = self._unsynced, []
+            current = os.dup(self._descriptor) if self._descriptor >= 0 else -1
+        try:
+            for descriptor in closed:
+                self._host.sync(descriptor, "hot.sync")
+            if current >= 0:
+                self._host.sync(current, "hot.sync")
+        finally:
+            for descriptor in closed:
+                self._host.close(descriptor)
+            if current >= 0:
+                os.close(current)
+
+    def drop_below(self, segment: int) -> int:
+        """Remove every segment with a smaller number; return the bytes that came free."""
+        freed = 0
+        for number in [n for n in self._sizes if n < min(segment, self.segment)]:
+            self._host.unlink(self._layout.hot_segment(number), "hot.unlink")
+            freed += self._sizes.pop(number)
+        self._total -= freed
+        return freed
+
+    def close(self) -> None:
+        """Sync and close."""
+        self.sync()
+        with self._lock:
+            if self._descriptor >= 0:
+                self._host.close(self._descriptor)
+                self._descriptor = -1
+                self._tail = SEGMENT
+
+    def _begin_segment(self) -> None:
+        path = self._layout.hot_segment(self.segment + 1)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        descriptor = self._host.open(path, flags, "hot.create")
+        self._host.sync_directory(self._layout.hot, "hot.sync-directory")
+        with self._lock:
+            if self._descriptor >= 0:
+                self._unsynced.append(self._descriptor)
+            self._descriptor = descriptor
+        self.segment += 1
+        self._tail = 0
+        self._sizes[self.segment] = 0
+
+
+class HotReader:
+    """Reads content back, and never returns a byte that fails its checksum. Thread-safe."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._descriptors: OrderedDict[int, int] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(
+        self, segment: int, at: int, length: int, base: int, span: int, crcs: bytes
+    ) -> bytes:
+        """Return ``length`` bytes at ``at``, from the run of ``span`` bytes at ``base``.
+
+        Reads whole chunks of the run and checks each against ``crcs``. Raises
+        HotLogDamageError when the segment is missing, short, or fails a checksum.
+        """
+        first = (at - base) // CHUNK
+        start = base + first * CHUNK
+        end = min(base + span, base + -(-(at + length - base) // CHUNK) * CHUNK)
+        data = self._pread(segment, start, end - start)
+        chunks = -((start - end) // CHUNK)
+        view = memoryview(data)
+        for number in range(chunks):
+            stored = crcs[(first + number) * 4 : (first + number) * 4 + 4]
+            chunk = view[number * CHUNK : (number + 1) * CHUNK]
+            if crc32(chunk).to_bytes(4, "little") != stored:
+                raise self._damage(segment, start + number * CHUNK)
+        if start == at and end == at + length:
+            return data
+        return data[at - start : at - start + length]
+
+    def forget_below(self, segment: int) -> None:
+        """Close the descriptors of segments that were removed."""
+        with self._lock:
+            for number in [n for n in self._descriptors if n < segment]:
+                os.close(self._descriptors.pop(number))
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        self.forget_below(1 << 62)
+
+    def _pread(self, segment: int, start: int, length: int) -> bytes:
+        with self._lock:
+            descriptor = self._descriptors.get(segment, -1)
+            if descriptor < 0:
+                descriptor = self._open(segment)
+            self._descriptors.move_to_end(segment)
+            data = os.pread(descriptor, length, start)
+        if len(data) != length:
+            raise self._damage(segment, start + len(data))
+        return data
+
+    def _open(self, segment: int) -> int:
+        try:
+            descriptor = os.open(
+                self._layout.hot_segment(segment), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+            )
+        except FileNotFoundError as error:
+            raise HotLogDamageError(
+                f"{self._layout.hot_segment(segment)} is missing; run djafs validate -v"
+            ) from error
+        self._descriptors[segment] = descriptor
+        if len(self._descriptors) > OPEN_SEGMENTS:
+            os.close(self._descriptors.popitem(last=False)[1])
+        return descriptor
+
+    def _damage(self, segment: int, offset: int) -> HotLogDamageError:
+        path = self._layout.hot_segment(segment)
+        return HotLogDamageError(f"{path} is damaged at byte {offset}; run djafs validate -v")

@@ -1,0 +1,214 @@
+"""The index: names to inodes to the places of their content, now and at any time.
+
+SQLite in WAL mode (schema.sql). One :class:`Index` is one connection: the daemon has one that
+reads for the answering thread and one that writes; other processes open their own, read-only.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from importlib import resources
+from typing import Any
+from urllib.parse import quote
+from zlib import crc32
+
+from djafs.disk import rows
+from djafs.disk.batch import ContentRow
+from djafs.disk.layout import Layout
+from djafs.disk.lookup_log import Position
+from djafs.errors import IndexDamageError
+from djafs.model import LIVE_ROOT, Dentry, Inode, Part
+
+SCHEMA = 1
+"""Changes whenever schema.sql does; an index of another schema is rebuilt."""
+
+DEPTH = 1 << 16
+"""Directories that a path may go through: more is a cycle in a damaged store."""
+
+_DENTRY = "SELECT ino, cookie, begin, made, name FROM dentry WHERE parent = ? AND hash = ?"
+_INODE = f"SELECT {rows.INODE} FROM inode WHERE ino = ?"
+_LIST = (
+    "SELECT cookie, name, ino FROM dentry WHERE parent = ? AND cookie > ?"
+    " ORDER BY cookie LIMIT ?"
+)
+_LIST_PLUS = (
+    f"SELECT d.cookie, d.name, {', '.join('i.' + c for c in rows.INODE.split(', '))}"
+    " FROM dentry d JOIN inode i ON i.ino = d.ino"
+    " WHERE d.parent = ? AND d.cookie > ? ORDER BY d.cookie LIMIT ?"
+)
+
+
+class Index:
+    """A connection to the index, and every question that the live tree asks of it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    @classmethod
+    def open(cls, layout: Layout, cache: int = 8 << 20) -> Index:
+        """Open the index for reading and writing, with ``cache`` bytes of pages in memory.
+
+        Raises IndexDamageError when it is missing, damaged, or of another schema.
+        """
+        if not os.path.exists(layout.index):
+            raise IndexDamageError(f"{layout.index} is missing")
+        index = cls(_connect(layout.index, "rw", cache))
+        try:
+            if index.state().get("schema") != SCHEMA:
+                raise IndexDamageError(f"{layout.index} has another schema")
+        except sqlite3.Error as error:
+            index.close()
+            raise IndexDamageError(f"{layout.index}: {error}") from error
+        return index
+
+    @classmethod
+    def open_read_only(cls, layout: Layout, cache: int = 8 << 20) -> Index:
+        """Open the index of a store that another process may be writing."""
+        if not os.path.exists(layout.index):
+            raise IndexDamageError(f"{layout.index} is missing")
+        return cls(_connect(layout.index, "ro", cache))
+
+    @classmethod
+    def create(cls, path: str, cache: int = 8 << 20) -> Index:
+        """Create an empty index at ``path``, replacing what is there."""
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            if os.path.exists(path + suffix):
+                os.unlink(path + suffix)
+        connection = _connect(path, "rwc", cache)
+        connection.executescript(
+            resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        index = cls(connection)
+        connection.execute("BEGIN")
+        connection.execute("INSERT INTO state VALUES ('schema', ?)", (SCHEMA,))
+        connection.execute("COMMIT")
+        return index
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    def state(self) -> dict[str, int]:
+        """Return the table ``state``."""
+        return dict(self.connection.execute("SELECT key, value FROM state"))
+
+    def position(self) -> Position:
+        """Return the position of the log up to which the index is applied."""
+        state = self.state()
+        return Position(*(state.get(key, 0) for key in ("segment", "offset", "seq", "chain")))
+
+    def inode(self, ino: int) -> Inode | None:
+        """Return an inode of the live tree."""
+        row = self.connection.execute(_INODE, (ino,)).fetchone()
+        return rows.inode_of(row) if row else None
+
+    def dentry(self, parent: int, name: bytes) -> Dentry | None:
+        """Return what ``name`` is in directory ``parent``."""
+        for ino, cookie, begin, made, stored in self.connection.execute(
+            _DENTRY, (parent, crc32(name))
+        ):
+            if stored == name:
+                return Dentry(ino, cookie, begin or 0, made or 0)
+        return None
+
+    def entries(self, parent: int, after: int, limit: int) -> list[tuple[int, bytes, int]]:
+        """Return (cookie, name, ino) of up to ``limit`` entries behind cookie ``after``."""
+        return self.connection.execute(_LIST, (parent, after, limit)).fetchall()
+
+    def entries_plus(
+        self, parent: int, after: int, limit: int
+    ) -> list[tuple[int, bytes, rows.Row]]:
+        """Return (cookie, name, inode row) of up to ``limit`` entries behind ``after``."""
+        found = self.connection.execute(_LIST_PLUS, (parent, after, limit))
+        return [(row[0], row[1], row[2:]) for row in found]
+
+    def part(self, ino: int, part: int) -> Part | None:
+        """Return part ``part`` (1 and up) of a file."""
+        row = self.connection.execute(
+            "SELECT extents, version FROM part WHERE ino = ? AND part = ?", (ino, part)
+        ).fetchone()
+        return Part(rows.unpack_extents(row[0]), row[1]) if row else None
+
+    def part_numbers(self, ino: int) -> list[int]:
+        """Return the numbers of the parts from 1 up that hold anything."""
+        found = self.connection.execute("SELECT part FROM part WHERE ino = ?", (ino,))
+        return [number for (number,) in found]
+
+    def content(self, cid: int) -> ContentRow | None:
+        """Return where a content lies."""
+        row = self.connection.execute(
+            "SELECT digest, archive, at, size FROM content WHERE cid = ?", (cid,)
+        ).fetchone()
+        return ContentRow(*row) if row else None
+
+    def find_content(self, digest: bytes) -> int | None:
+        """Return the content that has this SHA-256."""
+        row = self.connection.execute(
+            "SELECT cid FROM content WHERE substr(digest, 1, 8) = ? AND digest = ?",
+            (digest[:8], digest),
+        ).fetchone()
+        return row[0] if row else None
+
+    def count_files(self, ino: int) -> int:
+        """Return the names of regular files in and below directory ``ino``."""
+        row = self.connection.execute(
+            "WITH RECURSIVE below(ino) AS (SELECT ? UNION SELECT inode.ino FROM inode JOIN below"
+            " ON inode.parent = below.ino) SELECT sum(files) FROM inode JOIN below USING (ino)",
+            (ino,),
+        ).fetchone()
+        return row[0] or 0
+
+    def names_of(self, ino: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (parent, name) of every live name of an inode."""
+        yield from self.connection.execute("SELECT parent, name FROM dentry WHERE ino = ?", (ino,))
+
+    def path_of(self, ino: int) -> bytes | None:
+        """Return a path of a live inode relative to ``live/``, None when it has no name."""
+        names: list[bytes] = []
+        for _ in range(DEPTH):
+            row = self.connection.execute(
+                "SELECT parent, name FROM dentry WHERE ino = ? LIMIT 1", (ino,)
+            ).fetchone()
+            if row is None:
+                return b"/".join(reversed(names)) if names and ino == LIVE_ROOT else None
+            names.append(row[1])
+            ino = row[0]
+        return None
+
+    def smallest_hot_segment(self) -> int | None:
+        """Return the smallest hot segment that anything in the index needs."""
+        found = [
+            self.connection.execute(f"SELECT min(hot) FROM {table} WHERE hot IS NOT NULL").fetchone()
+            for table in ("inode", "part", "version", "past_part")
+        ]
+        present = [row[0] for row in found if row[0] is not None]
+        return min(present) if present else None
+
+
+def open_content_finder(layout: Layout) -> Callable[[bytes], int | None]:
+    """Return a function from a SHA-256 to the content that has it, on an own connection."""
+    return Index.open_read_only(layout).find_content
+
+
+def _connect(path: str, mode: str, cache: int) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"file:{quote(path)}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+        timeout=60.0,
+    )
+    settings: dict[str, Any] = {
+        "cache_size": -(cache >> 10),
+        "synchronous": "NORMAL",
+        "temp_store": "MEMORY",
+        "trusted_schema": "OFF",
+        "journal_size_limit": 16 << 20,
+    }
+    for name, value in settings.items():
+        connection.execute(f"PRAGMA {name} = {value}")
+    return connection

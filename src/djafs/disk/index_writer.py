@@ -1,0 +1,280 @@
+"""Applies batches to the index: one short transaction each, with the position it stands for."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from zlib import crc32
+
+from djafs.disk import rows
+from djafs.disk.batch import (
+    Batch,
+    BindingEnded,
+    BindingReplaced,
+    Event,
+    InodeGone,
+    Packed,
+    PartClosed,
+    VersionClosed,
+)
+from djafs.disk.extents import Extent
+from djafs.disk.index import Index
+from djafs.model import LIVE_ROOT, Calendar, Inode
+
+
+def _insert(table: str, columns: str) -> str:
+    marks = ", ".join("?" * (columns.count(",") + 1))
+    return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})"
+
+
+_INODE = _insert("inode", rows.INODE)
+_VERSION = _insert("version", rows.VERSION)
+_DENTRY = _insert("dentry", "parent, cookie, hash, name, ino, begin, made")
+_PART = _insert("part", "ino, part, version, extents, hot")
+_PAST_PART = _insert("past_part", "ino, part, until, extents, hot")
+_BINDING = _insert("binding", "parent, name, day, ino, made")
+_CONTENT = _insert("content", "cid, digest, archive, at, size")
+
+
+class IndexWriter:
+    """The one writer of an index. Not thread-safe: one thread applies batches."""
+
+    def __init__(self, index: Index, calendar: Calendar) -> None:
+        self._db = index.connection
+        self._calendar = calendar
+        self._since: dict[int, int] = {}
+
+    def apply(self, batch: Batch) -> None:
+        """Apply ``batch`` whole or not at all (raises sqlite3.Error)."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._apply_live(batch)
+            for event in batch.events:
+                self._apply_event(event)
+            self._apply_contents(batch)
+            self._note_days(batch)
+            self._note_state(batch)
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        finally:
+            self._since.clear()
+
+    def checkpoint(self) -> None:
+        """Move what the write-ahead log holds into the index file, as far as readers allow."""
+        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def _apply_live(self, batch: Batch) -> None:
+        run = self._db.executemany
+        gone = [(ino,) for ino, inode in batch.inodes.items() if inode is None]
+        if gone:
+            run("DELETE FROM inode WHERE ino = ?", gone)
+            run("DELETE FROM part WHERE ino = ?", gone)
+        run(_INODE, [rows.inode_row(inode) for inode in batch.inodes.values() if inode])
+        if batch.removed:
+            run("DELETE FROM dentry WHERE parent = ? AND cookie = ?", batch.removed)
+        run(
+            _DENTRY,
+            [
+                (parent, d.cookie, crc32(name), name, d.ino, d.begin or None, d.made or None)
+                for parent, names in batch.names.items()
+                for name, d in names.items()
+                if d
+            ],
+        )
+        if batch.parts:
+            empty = [key for key, part in batch.parts.items() if not (part and part.extents)]
+            run("DELETE FROM part WHERE ino = ? AND part = ?", empty)
+            run(
+                _PART,
+                [
+                    (*key, p.version, rows.pack_extents(p.extents), rows.hot_of(p.extents))
+                    for key, p in batch.parts.items()
+                    if p and p.extents
+                ],
+            )
+
+    def _apply_contents(self, batch: Batch) -> None:
+        run = self._db.executemany
+        run("DELETE FROM content WHERE cid = ?", [(c,) for c, r in batch.contents.items() if not r])
+        run(_CONTENT, [(cid, *row) for cid, row in batch.contents.items() if row])
+        run(
+            "DELETE FROM archive WHERE archive = ?",
+            [(number,) for number, row in batch.archives.items() if row is None],
+        )
+        run(
+            "INSERT OR REPLACE INTO archive VALUES (?, ?, ?)",
+            [(number, *row) for number, row in batch.archives.items() if row],
+        )
+
+    def _note_state(self, batch: Batch) -> None:
+        segment, offset, seq, chain = batch.position
+        state = {
+            "segment": segment,
+            "offset": offset,
+            "seq": seq,
+            "chain": chain,
+            "ino": batch.next_ino,
+            "content": batch.next_content,
+            "archive": batch.next_archive,
+        }
+        self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state.items())
+
+    # History
+
+    def _apply_event(self, event: Event) -> None:
+        if isinstance(event, VersionClosed):
+            day = self._calendar.day_of(event.begin)
+            self._db.execute(_VERSION, rows.version_row(event.state, day, event.begin))
+            self._note_day(day)
+        elif isinstance(event, BindingEnded):
+            self._end_binding(event)
+        elif isinstance(event, BindingReplaced):
+            day = self._begin_day(event.parent, event.name, event.begin)
+            self._bind(event.parent, event.name, day, event.ino, event.made)
+        elif isinstance(event, InodeGone):
+            if not event.seen:
+                for table in ("version", "past_part", "since"):
+                    self._db.execute(f"DELETE FROM {table} WHERE ino = ?", (event.ino,))
+        elif isinstance(event, PartClosed):
+            packed = rows.pack_extents(event.extents) or b"\x90"
+            hot = rows.hot_of(event.extents)
+            self._db.execute(_PAST_PART, (event.ino, event.part, event.until, packed, hot))
+        else:
+            self._repack(event)
+
+    def _bind(self, parent: int, name: bytes, day: int, ino: int | None, made: int) -> None:
+        self._db.execute(_BINDING, (parent, name, day, ino, 1 if made else None))
+
+    def _last_binding(self, parent: int, name: bytes) -> tuple[int, int | None]:
+        row = self._db.execute(
+            "SELECT day, ino FROM binding WHERE parent = ? AND name = ? ORDER BY day DESC LIMIT 1",
+            (parent, name),
+        ).fetchone()
+        return row or (0, None)
+
+    def _begin_day(self, parent: int, name: bytes, begin: int) -> int:
+        # A binding never begins before the previous binding of that name ended.
+        return max(self._calendar.day_of(begin), self._last_binding(parent, name)[0])
+
+    def _end_binding(self, event: BindingEnded) -> None:
+        parent, name, ino = event.parent, event.name, event.ino
+        last_day, last_ino = self._last_binding(parent, name)
+        end = max(self._calendar.day_of(event.t), last_day)
+        begin = max(self._calendar.day_of(event.begin), last_day)
+        if event.trace and begin < end:
+            self._bind(parent, name, begin, ino, event.made)
+            self._bind(parent, name, end, None, 0)
+        elif event.trace and event.made and self._older(ino, end):
+            # A directory that is older than its first binding: kept, so that it can be shown.
+            self._bind(parent, name, end - 1, ino, event.made)
+            self._bind(parent, name, end, None, 0)
+        elif last_ino is not None:
+            self._bind(parent, name, end, None, 0)
+        self._note_day(end)
+
+    def _older(self, ino: int, day: int) -> bool:
+        row = self._db.execute("SELECT day FROM since WHERE ino = ?", (ino,)).fetchone()
+        return row is not None and row[0] < day
+
+    def _repack(self, event: Packed) -> None:
+        """Replace packed hot extents in every version of the inode that is history."""
+        part_zero = "SELECT extents, day FROM version WHERE ino = ? AND hot IS NOT NULL"
+        later = "SELECT extents, until FROM past_part WHERE ino = ? AND part = ? AND hot NOT NULL"
+        if event.part == 0:
+            found = self._db.execute(part_zero, (event.ino,)).fetchall()
+            update = "UPDATE version SET extents = ?, hot = ? WHERE ino = ? AND day = ?"
+            keys = [(event.ino, day) for _, day in found]
+        else:
+            found = self._db.execute(later, (event.ino, event.part)).fetchall()
+            update = (
+                "UPDATE past_part SET extents = ?, hot = ? WHERE ino = ? AND part = ? AND until = ?"
+            )
+            keys = [(event.ino, event.part, until) for _, until in found]
+        for (stored, _), key in zip(found, keys, strict=True):
+            extents = relocate(rows.unpack_extents(stored), event.moved, event.cid)
+            self._db.execute(update, (rows.pack_extents(extents), rows.hot_of(extents), *key))
+
+    # Days
+
+    def _note_day(self, day: int) -> None:
+        self._db.execute("INSERT OR IGNORE INTO day VALUES (?)", (day,))
+
+    def _note_days(self, batch: Batch) -> None:
+        """Note the days of changed inodes, and directories that their contents make older."""
+        days = set()
+        for inode in batch.inodes.values():
+            if inode is None:
+                continue
+            day = self._calendar.day_of(inode.effective())
+            days.add(day)
+            if inode.is_directory and 0 < inode.mtime < inode.last:
+                day = min(day, self._calendar.day_of(inode.mtime))
+            if day < self._calendar.day_of(inode.last):
+                self._note_since(inode, day)
+        for day in days:
+            self._note_day(day)
+
+    def _note_since(self, inode: Inode, day: int) -> None:
+        if inode.is_directory:
+            self._make_older(inode.ino, day)
+            return
+        query = "SELECT parent FROM dentry WHERE ino = ? AND made = ?"
+        for (parent,) in self._db.execute(query, (inode.ino, inode.version)).fetchall():
+            self._make_older(parent, day)
+
+    def _make_older(self, directory: int, day: int) -> None:
+        while directory > LIVE_ROOT:
+            known = self._since.get(directory)
+            if known is None:
+                query = "SELECT day FROM since WHERE ino = ?"
+                row = self._db.execute(query, (directory,)).fetchone()
+                known = self._since[directory] = row[0] if row else 1 << 30
+            if known <= day:
+                return
+            self._since[directory] = day
+            self._db.execute("INSERT OR REPLACE INTO since VALUES (?, ?)", (directory, day))
+            row = self._db.execute(
+                "SELECT parent FROM inode WHERE ino = ?", (directory,)
+            ).fetchone()
+            if row is None or row[0] is None:
+                return
+            directory = row[0]
+
+
+def relocate(
+    extents: list[Extent], moved: list[tuple[int, int, int, int]], cid: int
+) -> list[Extent]:
+    """Return ``extents`` with every hot one that ``moved`` covers placed in content ``cid``.
+
+    ``moved`` lists (offset in the content, segment, offset in the segment, length). Neighbours
+    that come to lie side by side are joined.
+    """
+    ranges = sorted((segment, at, length, offset) for offset, segment, at, length in moved)
+    result: list[Extent] = []
+    for extent in extents:
+        fresh = extent
+        if extent.segment:
+            place = bisect_right(ranges, (extent.segment, extent.at, 1 << 62)) - 1
+            if place >= 0:
+                segment, at, length, offset = ranges[place]
+                if segment == extent.segment and extent.at + extent.length <= at + length:
+                    within = offset + extent.at - at
+                    fresh = Extent(extent.offset, extent.length, 0, within, cid)
+        if result and _joins(result[-1], fresh):
+            fresh = result[-1]._replace(length=result[-1].length + fresh.length)
+            result[-1] = fresh
+        else:
+            result.append(fresh)
+    return result
+
+
+def _joins(left: Extent, right: Extent) -> bool:
+    return (
+        left.segment == right.segment == 0
+        and left.base == right.base
+        and left.offset + left.length == right.offset
+        and left.at + left.length == right.at
+    )
+
+

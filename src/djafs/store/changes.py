@@ -1,0 +1,393 @@
+"""What each record of the lookup log does to the live tree and to history.
+
+The rules of versions, bindings and effective time are those of docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from djafs.disk import records
+from djafs.disk.batch import (
+    BindingEnded,
+    BindingReplaced,
+    ContentRow,
+    InodeGone,
+    Packed,
+    PartClosed,
+    VersionClosed,
+)
+from djafs.disk.extents import PART, Extent, clear, place, window
+from djafs.disk.index_writer import relocate
+from djafs.disk.records import bytes_of
+from djafs.model import LIVE_ROOT, SPAN, Dentry, Inode
+from djafs.store.tree import Tree, cookie_of, parts_of
+
+
+class Changes:
+    """Applies records to a tree."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._apply: dict[type[records.Record], Callable[[Any], None]] = {
+            records.Mount: self._mount,
+            records.Create: self._create,
+            records.Write: self._write,
+            records.Setattr: self._setattr,
+            records.Punch: self._punch,
+            records.Clone: self._clone,
+            records.Setxattr: self._setxattr,
+            records.Link: self._link,
+            records.Unlink: self._unlink,
+            records.Rmdir: self._unlink,
+            records.Rename: self._rename,
+            records.Archive: self._archive,
+            records.Content: self._content,
+            records.Pack: self._pack,
+            records.Move: self._move,
+            records.Forget: self._forget,
+            records.Drop: self._drop,
+        }
+
+    def apply(self, record: records.Record) -> None:
+        """Change the tree as ``record`` says (raises KeyError for an inode that is not there)."""
+        change = self._apply.get(type(record))
+        if change is not None:
+            change(record)
+
+    # Versions
+
+    def _is_open(self, inode: Inode, t: int) -> bool:
+        """Return whether a change at ``t`` still belongs to the inode's version."""
+        day_of = self._tree.calendar.day_of
+        return t - inode.last <= SPAN and day_of(inode.last) == day_of(t)
+
+    def _touch(self, ino: int, t: int, content: bool) -> Inode:
+        """Return the inode in the version that a change at ``t`` belongs to."""
+        inode = self._tree.writable(ino)
+        if not self._is_open(inode, t) or (content and inode.explicit):
+            begin = inode.effective()
+            if inode.nlink:
+                self._tree.batch.events.append(VersionClosed(inode.copy(), begin))
+            if inode.version == 1 or (inode.born and inode.version in inode.born):
+                inode.born = {**(inode.born or {}), inode.version: begin}
+            inode.floor = begin
+            inode.version += 1
+            inode.content = content
+            inode.explicit = False
+        elif content:
+            inode.content = True
+            inode.explicit = False
+        inode.ctime = inode.last = t
+        if content:
+            inode.mtime = t
+        return inode
+
+    # Names
+
+    def _bind(self, parent: Inode, name: bytes, inode: Inode, t: int, cookie: int) -> None:
+        """Give ``inode`` a name, as part of the version that is open now."""
+        made, begin = inode.version, 0
+        if not inode.content:
+            # A rename or link of a closed version begins when it is recorded.
+            made, begin = 0, max(t, inode.floor + 1)
+        elif made > 1:
+            inode.born = {**(inode.born or {}), made: 0}
+        self._tree.bind(parent.ino, name, Dentry(inode.ino, cookie, begin, made))
+        parent.entries += 1
+        if inode.is_regular:
+            parent.files += 1
+        elif inode.is_directory:
+            parent.nlink += 1
+            inode.parent = parent.ino
+
+    def _unbind(self, parent: Inode, name: bytes, dentry: Dentry, inode: Inode) -> None:
+        self._tree.unbind(parent.ino, name, dentry)
+        parent.entries -= 1
+        if inode.is_regular:
+            parent.files -= 1
+        elif inode.is_directory:
+            parent.nlink -= 1
+
+    def _end(self, parent: int, name: bytes, dentry: Dentry, inode: Inode, t: int) -> None:
+        """Note in history that a name was removed or renamed away."""
+        newborn = dentry.made == inode.version and self._is_open(inode, t)
+        begin = inode.began(dentry.made) if dentry.made else dentry.begin
+        self._tree.batch.events.append(
+            BindingEnded(parent, name, inode.ino, begin, dentry.made, t, not newborn)
+        )
+        if not newborn:
+            self._tree.writable(inode.ino).seen = True
+
+    def _replace(self, parent: int, name: bytes, dentry: Dentry, t: int) -> int:
+        """Take a name from an inode because another gets it; return when it had begun."""
+        inode = self._tree.writable(dentry.ino)
+        begin = inode.began(dentry.made) if dentry.made else dentry.begin
+        self._tree.batch.events.append(
+            BindingReplaced(parent, name, inode.ino, begin, dentry.made)
+        )
+        inode.seen = True
+        begin = max(begin, inode.effective())
+        self._lose_name(inode, t)
+        return begin
+
+    def _lose_name(self, inode: Inode, t: int) -> None:
+        """Lower the link count; the last name takes the inode out of history's reach."""
+        if inode.nlink > 1 and not inode.is_directory:
+            inode = self._touch(inode.ino, t, content=False)
+            inode.nlink -= 1
+            return
+        events = self._tree.batch.events
+        if inode.seen:
+            events.append(VersionClosed(inode.copy(), inode.effective()))
+            if inode.size > PART:
+                for number in self._tree.part_numbers(inode.ino):
+                    part = self._tree.part(inode.ino, number)
+                    if part is not None and part.extents:
+                        extents = part.extents.copy()
+                        events.append(PartClosed(inode.ino, number, inode.version, extents))
+        events.append(InodeGone(inode.ino, inode.seen))
+        inode.nlink = 0
+        inode.ctime = inode.last = t
+        self._tree.orphans.add(inode.ino)
+
+    # Records
+
+    def _mount(self, record: records.Mount) -> None:
+        for ino in list(self._tree.orphans):
+            self._tree.free(ino)
+
+    def _create(self, record: records.Create) -> None:
+        t = record.t
+        inode = Inode(record.ino, record.mode, record.uid, record.gid, t)
+        inode.rdev = record.rdev
+        if record.target is not None:
+            inode.target = bytes_of(record.target)
+            inode.size = len(inode.target)
+        tree = self._tree
+        tree.next_ino = max(tree.next_ino, record.ino + 1)
+        if inode.is_directory:
+            inode.nlink = 2
+        if not record.name:  # the root, or a file that waits for a name (O_TMPFILE)
+            if record.ino != LIVE_ROOT:
+                inode.nlink = 0
+                tree.orphans.add(record.ino)
+            tree.add(inode)
+            return
+        parent = self._touch(record.dir, t, content=True)
+        tree.add(inode)
+        self._bind(parent, bytes_of(record.name), inode, t, cookie_of(record.seq))
+
+    def _write(self, record: records.Write) -> None:
+        inode = self._touch(record.ino, record.t, content=True)
+        at, length, base, span = record.at, record.len, record.at, record.len
+        crcs = b"".join(crc.to_bytes(4, "little") for crc in record.crc)
+        for number, begin, size in parts_of(record.off, length):
+            extents = self._extents(inode, number)
+            place(extents, Extent(begin, size, record.seg, at, base, span, crcs))
+            at += size
+        inode.size = max(inode.size, record.off + length)
+        if record.mode is not None:
+            inode.mode = record.mode
+
+    def _extents(self, inode: Inode, number: int) -> list[Extent]:
+        if number == 0:
+            return inode.extents
+        return self._tree.writable_part(inode, number).extents
+
+    def _setattr(self, record: records.Setattr) -> None:
+        t = record.t
+        inode = self._touch(record.ino, t, content=record.size is not None)
+        if record.size is not None:
+            if record.size < inode.size:
+                self._make_hole(inode, record.size, inode.size)
+            inode.size = record.size
+        if record.mode is not None:
+            inode.mode = record.mode
+        if record.uid is not None:
+            inode.uid = record.uid
+        if record.gid is not None:
+            inode.gid = record.gid
+        if record.atime is not None:
+            inode.atime = record.atime
+        if record.mtime is not None:
+            inode.mtime = record.mtime
+            inode.explicit = record.mtime != t
+
+    def _make_hole(self, inode: Inode, start: int, end: int) -> None:
+        if start < PART:
+            clear(inode.extents, start, min(end, PART))
+        if end <= PART:
+            return
+        for number in self._tree.part_numbers(inode.ino):
+            begin = number * PART
+            if begin < end and begin + PART > start:
+                part = self._tree.writable_part(inode, number)
+                clear(part.extents, max(start - begin, 0), min(end - begin, PART))
+
+    def _punch(self, record: records.Punch) -> None:
+        inode = self._touch(record.ino, record.t, content=True)
+        self._make_hole(inode, record.off, min(record.off + record.len, inode.size))
+        inode.size = record.size
+        if record.mode is not None:
+            inode.mode = record.mode
+
+    def _clone(self, record: records.Clone) -> None:
+        source = self._tree.inode(record.src)
+        if source is None:
+            raise KeyError(record.src)
+        taken: list[tuple[int, Extent]] = []
+        for number, begin, size in parts_of(record.off, record.len):
+            extents = source.extents
+            if number:
+                part = self._tree.part(record.src, number)
+                extents = part.extents if part else []
+            taken += [
+                (number * PART + extent.offset, extent)
+                for extent in window(extents, begin, begin + size)
+            ]
+        inode = self._touch(record.ino, record.t, content=True)
+        end = record.to + record.len
+        self._make_hole(inode, record.to, min(end, inode.size))
+        for offset, extent in taken:
+            self._place_clone(inode, offset - record.off + record.to, extent)
+        inode.size = max(inode.size, end)
+        if record.mode is not None:
+            inode.mode = record.mode
+
+    def _place_clone(self, inode: Inode, offset: int, extent: Extent) -> None:
+        batch = self._tree.batch
+        if extent.segment:
+            batch.floor_segment = min(batch.floor_segment, extent.segment)
+        at = extent.at
+        for number, begin, size in parts_of(offset, extent.length):
+            place(
+                self._extents(inode, number),
+                extent._replace(offset=begin, length=size, at=at),
+            )
+            at += size
+
+    def _setxattr(self, record: records.Setxattr) -> None:
+        inode = self._touch(record.ino, record.t, content=False)
+        xattrs = dict(inode.xattrs or {})
+        name = bytes_of(record.name)
+        if record.value is None:
+            xattrs.pop(name, None)
+        else:
+            xattrs[name] = record.value
+        inode.xattrs = xattrs or None
+
+    def _link(self, record: records.Link) -> None:
+        parent = self._touch(record.dir, record.t, content=True)
+        inode = self._touch(record.ino, record.t, content=False)
+        inode.nlink += 1
+        self._tree.orphans.discard(record.ino)
+        self._bind(parent, bytes_of(record.name), inode, record.t, cookie_of(record.seq))
+
+    def _unlink(self, record: records.Unlink | records.Rmdir) -> None:
+        name = bytes_of(record.name)
+        dentry, inode = self._named(record.dir, name)
+        self._end(record.dir, name, dentry, inode, record.t)
+        parent = self._touch(record.dir, record.t, content=True)
+        self._unbind(parent, name, dentry, inode)
+        self._lose_name(self._tree.writable(inode.ino), record.t)
+
+    def _named(self, parent: int, name: bytes) -> tuple[Dentry, Inode]:
+        dentry = self._tree.dentry(parent, name)
+        inode = self._tree.inode(dentry.ino) if dentry else None
+        if dentry is None or inode is None:
+            raise KeyError(name)
+        return dentry, inode
+
+    def _rename(self, record: records.Rename) -> None:
+        name, target = bytes_of(record.name), bytes_of(record.as_)
+        t = record.t
+        dentry, inode = self._named(record.dir, name)
+        other = self._tree.dentry(record.to, target)
+        self._end(record.dir, name, dentry, inode, t)
+        parent = self._touch(record.dir, t, content=True)
+        heir = self._touch(record.to, t, content=True)
+        was_open = self._is_open(self._tree.writable(inode.ino), t)
+        inode = self._touch(inode.ino, t, content=False)
+        self._unbind(parent, name, dentry, inode)
+        if other is not None:
+            taken = self._tree.writable(other.ino)
+            self._unbind(heir, target, other, taken)
+            if record.exchange:
+                self._swap(record, other, taken)
+            else:
+                begin = self._replace(record.to, target, other, t)
+                if was_open:
+                    inode.floor = max(inode.floor, begin)
+        self._bind(heir, target, inode, t, cookie_of(record.seq))
+
+    def _swap(self, record: records.Rename, other: Dentry, taken: Inode) -> None:
+        """Give the other inode of an exchange the name that came free."""
+        t = record.t
+        begin = taken.began(other.made) if other.made else other.begin
+        self._tree.batch.events.append(
+            BindingReplaced(record.to, bytes_of(record.as_), taken.ino, begin, other.made)
+        )
+        taken.seen = True
+        taken = self._touch(taken.ino, t, content=False)
+        parent = self._tree.writable(record.dir)
+        self._bind(parent, bytes_of(record.name), taken, t, cookie_of(record.seq, second=True))
+
+    # Packing
+
+    def _archive(self, record: records.Archive) -> None:
+        self._tree.next_archive = max(self._tree.next_archive, record.arc + 1)
+        self._tree.batch.archives[record.arc] = (record.members, record.bytes)
+
+    def _content(self, record: records.Content) -> None:
+        self._tree.next_content = max(self._tree.next_content, record.cid + 1)
+        digest = bytes.fromhex(record.sha256)
+        self._tree.batch.contents[record.cid] = ContentRow(
+            digest, record.arc, record.at, record.len
+        )
+
+    def _pack(self, record: records.Pack) -> None:
+        inode = self._tree.inode(record.ino)
+        moved = record.src or []
+        if inode is not None:
+            inode = self._tree.writable(record.ino)
+            if record.part == 0:
+                extents = inode.extents
+            else:
+                part = self._tree.part(record.ino, record.part)
+                extents = part.extents if part else []
+            if record.src is None:
+                moved = [(e.offset, e.segment, e.at, e.length) for e in extents if e.segment]
+            packed = relocate(extents, moved, record.cid)
+            if record.part == 0:
+                inode.extents = packed
+            elif packed:
+                self._repack_part(inode, record.part, packed)
+        if inode is None or inode.version > 1 or inode.nlink == 0:
+            event = Packed(record.ino, record.part, record.cid, moved)
+            self._tree.batch.events.append(event)
+
+    def _repack_part(self, inode: Inode, number: int, extents: list[Extent]) -> None:
+        part = self._tree.part(inode.ino, number)
+        assert part is not None
+        fresh = type(part)(extents, part.version)
+        self._tree.batch.parts[inode.ino, number] = fresh
+
+    def _move(self, record: records.Move) -> None:
+        content = self._tree.content(record.cid)
+        if content is not None:
+            self._tree.batch.contents[record.cid] = content._replace(
+                archive=record.arc, at=record.at
+            )
+
+    def _forget(self, record: records.Forget) -> None:
+        self._tree.batch.contents[record.cid] = None
+
+    def _drop(self, record: records.Drop) -> None:
+        self._tree.batch.archives[record.arc] = None
+
+
+def checksums_of(crcs: bytes) -> list[int]:
+    """Return packed checksums as the numbers that a Write record carries."""
+    return [int.from_bytes(crcs[n : n + 4], "little") for n in range(0, len(crcs), 4)]

@@ -1,0 +1,140 @@
+"""What makes a directory a store: ``djafs.json``, the lock, and the first layout."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import timezone, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from djafs.disk.host import Host
+from djafs.disk.layout import Layout
+from djafs.errors import LockedError, NewerFormatError, NotAStoreError, UsageError
+
+FORMAT = 1
+"""The format that this version writes (docs/formats/store.md)."""
+
+CLOSING = 60.0
+"""Seconds to wait for a daemon that says it is closing."""
+
+_OWN = {"hot", "lookups", "archives", "lock", "djafs.json.tmp", "lost+found"}
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """The content of ``djafs.json``."""
+
+    format: int
+    id: str
+    time_zone: str
+    created: int  # nanoseconds since the epoch
+
+    def zone(self) -> tzinfo:
+        """Return the time zone that days are counted in."""
+        return zone_of(self.time_zone)
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return the time zone called ``name`` (raises UsageError when there is none)."""
+    if name == "UTC":
+        return timezone.utc
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise UsageError(f"there is no time zone {name!r}; try one such as Europe/Berlin") from error
+
+
+def read_identity(layout: Layout) -> Identity:
+    """Return the identity of a store.
+
+    Raises NotAStoreError when there is none, NewerFormatError when this version cannot read it.
+    """
+    try:
+        with open(layout.identity, "rb") as file:
+            fields = json.loads(file.read(1 << 20))
+        number = fields["format"]
+        if isinstance(number, int) and number > FORMAT:
+            raise NewerFormatError(
+                f"{layout.root} has format {number}, this djafs reads up to {FORMAT}: "
+                "install a newer djafs"
+            )
+        return msgspec.convert(fields, Identity)
+    except FileNotFoundError as error:
+        raise NotAStoreError(f"{layout.root} is not a djafs store: it has no djafs.json") from error
+    except (ValueError, KeyError, TypeError, msgspec.ValidationError) as error:
+        raise NotAStoreError(f"{layout.identity} cannot be read: {error}") from error
+
+
+def create_store(host: Host, layout: Layout, time_zone: str) -> Identity:
+    """Make an empty store, or finish making one (raises NotAStoreError where others' files lie)."""
+    zone_of(time_zone)
+    os.makedirs(layout.root, mode=0o700, exist_ok=True)
+    foreign = sorted(set(os.listdir(layout.root)) - _OWN)
+    if foreign:
+        raise NotAStoreError(
+            f"{layout.root} is not a djafs store and not empty (it has {foreign[0]!r}): "
+            "give an empty or new directory"
+        )
+    for directory in (layout.hot, layout.lookups, layout.archives):
+        if not os.path.isdir(directory):
+            host.mkdir(directory, "store.mkdir")
+    identity = Identity(FORMAT, str(uuid.uuid4()), time_zone, time.time_ns())
+    text = json.dumps(msgspec.to_builtins(identity), indent=2).encode() + b"\n"
+    draft = layout.identity + ".tmp"
+    descriptor = host.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, "store.create", 0o644)
+    try:
+        host.pwrite(descriptor, text, 0, "store.write")
+        host.sync(descriptor, "store.sync")
+    finally:
+        host.close(descriptor)
+    host.rename(draft, layout.identity, "store.rename")
+    host.sync_directory(layout.root, "store.sync-directory")
+    return identity
+
+
+@dataclass
+class StoreLock:
+    """The lock of a store, held by this process until :meth:`release`."""
+
+    descriptor: int
+    layout: Layout
+
+    @classmethod
+    def take(cls, layout: Layout) -> StoreLock:
+        """Take the lock (raises LockedError); a daemon that is just closing is waited for."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(layout.lock, flags, 0o600)
+        deadline = time.monotonic() + CLOSING
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = os.pread(descriptor, 200, 0).decode(errors="replace").split()
+                if owner[1:] != ["closing"] or time.monotonic() > deadline:
+                    os.close(descriptor)
+                    who = f"process {owner[0]}" if owner else "another process"
+                    raise LockedError(
+                        f"{layout.root} is in use by {who}: unmount it first "
+                        "(djafs umount MOUNTPOINT)"
+                    ) from None
+                time.sleep(0.02)
+            else:
+                lock = cls(descriptor, layout)
+                lock.say("serving")
+                return lock
+
+    def say(self, state: str) -> None:
+        """Tell those who wait for the lock what its holder is doing."""
+        text = f"{os.getpid()} {state}\n".encode()
+        os.pwrite(self.descriptor, text, 0)
+        os.ftruncate(self.descriptor, len(text))
+
+    def release(self) -> None:
+        """Give the lock back."""
+        os.ftruncate(self.descriptor, 0)
+        os.close(self.descriptor)

@@ -1,0 +1,268 @@
+"""The store: one object that recovers it, changes it, reads it, and closes it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from djafs import __version__
+from djafs.disk import records
+from djafs.disk.archive_reader import Archives
+from djafs.disk.extents import Piece
+from djafs.disk.frame_cache import FrameCache
+from djafs.disk.host import Host
+from djafs.disk.hot_log import HotLog, HotReader, checksums
+from djafs.disk.layout import Layout
+from djafs.disk.lookup_log import LookupLog
+from djafs.disk.records import text_of
+from djafs.errors import DamageError
+from djafs.model import LIVE_ROOT, Calendar, Dentry, Inode
+from djafs.store.changes import Changes, checksums_of
+from djafs.store.content import ContentReader
+from djafs.store.identity import Identity, StoreLock, create_store, read_identity
+from djafs.store.recovery import Recovered, recover
+from djafs.store.syncer import Syncer
+
+
+class Store:
+    """An open store, held by this process alone.
+
+    Every method that reads or changes the tree is called with :attr:`guard` held, except where
+    it says otherwise. Changes are logged before they are applied, and raise OSError, leaving
+    everything as it was, when they cannot be logged.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        layout: Layout,
+        identity: Identity,
+        lock: StoreLock,
+        recovered: Recovered,
+        clock: Callable[[], int],
+        frame_cache: int,
+    ) -> None:
+        self.host, self.layout, self.identity, self.lock = host, layout, identity, lock
+        self.clock = clock
+        self.recovered = recovered
+        self.guard = threading.Lock()
+        self.calendar = Calendar(identity.zone())
+        self.tree = recovered.tree
+        self.hot = HotLog(host, layout)
+        self.log = LookupLog(host, layout, identity.id, recovered.position)
+        self.content = ContentReader(
+            self.tree, HotReader(layout), Archives(layout, FrameCache(frame_cache))
+        )
+        self._changes = Changes(self.tree)
+        self.syncer = Syncer(
+            self.guard, self.hot, self.log, self.tree, recovered.writer, clock
+        )
+
+    @classmethod
+    def open(
+        cls,
+        root: str,
+        *,
+        create: bool = False,
+        time_zone: str = "UTC",
+        host: Host | None = None,
+        clock: Callable[[], int] = time.time_ns,
+        frame_cache: int = 32 << 20,
+    ) -> Store:
+        """Take a store, creating it if it is new and ``create`` is set, and recover it.
+
+        ``frame_cache`` is the memory for inflated frames in bytes. Raises NotAStoreError,
+        NewerFormatError, LockedError, LookupLogDamageError, OSError.
+        """
+        host = host or Host()
+        layout = Layout(os.path.abspath(root))
+        if create and not os.path.exists(layout.identity):
+            create_store(host, layout, time_zone)
+        read_identity(layout)
+        lock = StoreLock.take(layout)
+        try:
+            identity = read_identity(layout)
+            for draft in os.listdir(layout.archives):
+                if draft.endswith(".tmp"):
+                    host.unlink(os.path.join(layout.archives, draft), "recovery.unlink-draft")
+            recovered = recover(host, layout, identity.id, Calendar(identity.zone()))
+            store = cls(host, layout, identity, lock, recovered, clock, frame_cache)
+            with store.guard:
+                store._begin()
+        except BaseException:
+            lock.release()
+            raise
+        return store
+
+    def _begin(self) -> None:
+        self.record(records.Mount(0, self.clock(), version=__version__))
+        if self.tree.inode(LIVE_ROOT) is None:
+            self.record(
+                records.Create(
+                    0, self.clock(), 0, "", LIVE_ROOT, 0o040755, os.getuid(), os.getgid()
+                )
+            )
+
+    def close(self) -> None:
+        """Make everything durable and let the store go. Called without the guard."""
+        self.lock.say("closing")
+        try:
+            self.syncer.flush()
+            self.log.close()
+            self.hot.close()
+        finally:
+            self.content.archives.close()
+            self.content.hot.close()
+            self.recovered.reading.close()
+            self.recovered.writing.close()
+            self.lock.release()
+
+    def record(self, record: records.Record) -> None:
+        """Log a change and apply it; its ``seq`` is filled in here."""
+        record.seq = self.log.seq + 1
+        self.log.append(record)
+        self._changes.apply(record)
+        self.syncer.note_change()
+
+    # Reading
+
+    def inode(self, ino: int) -> Inode | None:
+        """Return an inode of the live tree; it must not be changed."""
+        return self.tree.inode(ino)
+
+    def dentry(self, parent: int, name: bytes) -> Dentry | None:
+        """Return what a name of the live tree is."""
+        return self.tree.dentry(parent, name)
+
+    def read_now(self, inode: Inode, offset: int, size: int) -> bytes | None:
+        """Return the bytes of a range if they are at hand, None if :meth:`read` has to be used."""
+        try:
+            return self.content.read_now(self.content.pieces(inode, offset, size))
+        except DamageError:
+            return None
+
+    def read(self, ino: int, offset: int, size: int) -> bytes:
+        """Return a range of a live file. Called without the guard; may read the disk.
+
+        Raises DamageError when what the store holds is not what was written.
+        """
+        pieces = self._pieces(ino, offset, size)
+        while True:
+            try:
+                return self.content.read(pieces)
+            except DamageError:
+                # Packing may have moved the content, and removed what it lay in.
+                again = self._pieces(ino, offset, size)
+                if again == pieces:
+                    raise
+                pieces = again
+
+    def _pieces(self, ino: int, offset: int, size: int) -> list[Piece]:
+        with self.guard:
+            inode = self.tree.inode(ino)
+            return self.content.pieces(inode, offset, size) if inode else []
+
+    # Changing
+
+    def create(
+        self,
+        parent: int,
+        name: bytes,
+        mode: int,
+        uid: int,
+        gid: int,
+        rdev: int = 0,
+        target: bytes | None = None,
+    ) -> Inode:
+        """Make an inode with its first name and return it; ``mode`` carries the type.
+
+        An empty ``name`` makes a file without one (O_TMPFILE).
+        """
+        ino = self.tree.next_ino
+        self.record(
+            records.Create(
+                0,
+                self.clock(),
+                parent,
+                text_of(name),
+                ino,
+                mode,
+                uid,
+                gid,
+                rdev,
+                None if target is None else text_of(target),
+            )
+        )
+        inode = self.tree.inode(ino)
+        assert inode is not None
+        return inode
+
+    def write(
+        self, ino: int, offset: int, data: bytes | memoryview, mode: int | None = None
+    ) -> None:
+        """Write ``data`` (at least one byte) at ``offset``; ``mode`` if that changes with it."""
+        crcs = checksums(data)
+        segment, at = self.hot.append(data)
+        self.record(
+            records.Write(
+                0, self.clock(), ino, offset, len(data), segment, at, checksums_of(crcs), mode
+            )
+        )
+
+    def setattr(
+        self,
+        ino: int,
+        *,
+        mode: int | None = None,
+        uid: int | None = None,
+        gid: int | None = None,
+        size: int | None = None,
+        atime: int | None = None,
+        mtime: int | None = None,
+        now: int | None = None,
+    ) -> None:
+        """Set attributes. A time equal to ``now`` (the recorded time) means "now"."""
+        t = self.clock() if now is None else now
+        self.record(records.Setattr(0, t, ino, mode, uid, gid, size, atime, mtime))
+
+    def punch(self, ino: int, offset: int, length: int, size: int, mode: int | None = None) -> None:
+        """Make a hole, and set the size."""
+        self.record(records.Punch(0, self.clock(), ino, offset, length, size, mode))
+
+    def clone(
+        self, source: int, offset: int, ino: int, to: int, length: int, mode: int | None = None
+    ) -> None:
+        """Let a range of ``ino`` hold what a range of ``source`` holds, without copying it."""
+        self.record(records.Clone(0, self.clock(), ino, to, source, offset, length, mode))
+
+    def set_xattr(self, ino: int, name: bytes, value: bytes | None) -> None:
+        """Set an extended attribute, or remove it when ``value`` is None."""
+        self.record(records.Setxattr(0, self.clock(), ino, text_of(name), value))
+
+    def link(self, ino: int, parent: int, name: bytes) -> None:
+        """Give an inode a further name."""
+        self.record(records.Link(0, self.clock(), ino, parent, text_of(name)))
+
+    def unlink(self, parent: int, name: bytes) -> None:
+        """Remove a name that is there."""
+        self.record(records.Unlink(0, self.clock(), parent, text_of(name)))
+
+    def rmdir(self, parent: int, name: bytes) -> None:
+        """Remove the name of an empty directory."""
+        self.record(records.Rmdir(0, self.clock(), parent, text_of(name)))
+
+    def rename(
+        self, parent: int, name: bytes, heir: int, target: bytes, *, exchange: bool = False
+    ) -> None:
+        """Give ``name`` in ``parent`` to ``heir`` as ``target``, replacing what is there."""
+        self.record(
+            records.Rename(
+                0, self.clock(), parent, text_of(name), heir, text_of(target), exchange
+            )
+        )
+
+    def free(self, ino: int) -> None:
+        """Let an inode go that has no name, now that nobody holds it open."""
+        self.tree.free(ino)

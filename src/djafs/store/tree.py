@@ -1,0 +1,260 @@
+"""The live tree: what the index says, overlaid with the changes that it does not have yet.
+
+:meth:`Tree.apply` is the one place where a record of the lookup log changes the tree; the daemon
+calls it for what has just been logged, recovery for what it reads from the log. It trusts
+records: whether an operation is allowed is decided before it is logged.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import NamedTuple
+
+from djafs.disk import rows
+from djafs.disk.batch import Batch, ContentRow, PartClosed
+from djafs.disk.extents import PART
+from djafs.disk.index import Index
+from djafs.disk.lookup_log import Position
+from djafs.model import FIRST_COOKIE, LIVE_ROOT, Calendar, Dentry, Inode, Part
+
+CACHE = 16384
+"""Inodes kept in memory beside those that have just changed."""
+
+PARTS = 64
+"""Parts of large files kept in memory beside those that have just changed."""
+
+
+class Listed(NamedTuple):
+    """An entry of a directory. ``cookie`` is its place: listing goes on behind it."""
+
+    cookie: int
+    name: bytes
+    ino: int
+    inode: Inode | None  # filled when it was asked for
+
+
+class Tree:
+    """Lookups through the batch being filled, the batch being written, and the index."""
+
+    def __init__(self, index: Index, calendar: Calendar) -> None:
+        self.index = index
+        self.calendar = calendar
+        state = index.state()
+        self.next_ino = state.get("ino", LIVE_ROOT + 1)
+        self.next_content = state.get("content", 1)
+        self.next_archive = state.get("archive", 1)
+        self.frozen: Batch | None = None
+        self.generation = 1
+        self.batch = self._new_batch(index.position())
+        self.orphans = {
+            ino for (ino,) in index.connection.execute("SELECT ino FROM inode WHERE nlink = 0")
+        }
+        self._cache: dict[int, Inode] = {}
+        self._parts: dict[tuple[int, int], Part] = {}
+
+    # Batches
+
+    def freeze(self, position: Position) -> Batch:
+        """Begin a new batch, and return the one that is to be written now.
+
+        ``position`` is the place in the log up to which it goes.
+        """
+        assert self.frozen is None
+        frozen = self.frozen = self.batch
+        frozen.position = position
+        frozen.next_ino = self.next_ino
+        frozen.next_content = self.next_content
+        frozen.next_archive = self.next_archive
+        self.generation += 1
+        self.batch = self._new_batch(position)
+        return frozen
+
+    def thaw(self) -> None:
+        """Forget the batch that the index has now."""
+        self.frozen = None
+
+    def _new_batch(self, position: Position) -> Batch:
+        return Batch(position, self.next_ino, self.next_content, self.next_archive)
+
+    # Reading
+
+    def inode(self, ino: int) -> Inode | None:
+        """Return an inode; what is returned must not be changed."""
+        found = self._cache.get(ino)
+        if found is None:
+            found = self._load(ino)
+            if found is not None:
+                self._remember(found)
+        return found
+
+    def _load(self, ino: int) -> Inode | None:
+        if ino in self.batch.inodes:
+            return self.batch.inodes[ino]
+        if self.frozen is not None and ino in self.frozen.inodes:
+            return self.frozen.inodes[ino]
+        return self.index.inode(ino)
+
+    def _remember(self, inode: Inode) -> None:
+        if len(self._cache) >= CACHE:
+            for ino in list(islice(self._cache, CACHE // 8)):
+                del self._cache[ino]
+        self._cache[inode.ino] = inode
+
+    def dentry(self, parent: int, name: bytes) -> Dentry | None:
+        """Return what ``name`` is in a directory."""
+        for batch in (self.batch, self.frozen):
+            if batch is not None:
+                names = batch.names.get(parent)
+                if names is not None and name in names:
+                    return names[name]
+        return self.index.dentry(parent, name)
+
+    def entries(self, parent: int, after: int, limit: int, plus: bool) -> list[Listed]:
+        """Return up to ``limit`` entries behind cookie ``after``, in order of their cookies."""
+        pending: dict[bytes, Dentry | None] = {}
+        if self.frozen is not None:
+            pending.update(self.frozen.names.get(parent, {}))
+        pending.update(self.batch.names.get(parent, {}))
+        found: list[Listed] = []
+        while len(found) < limit:
+            page = self._page(parent, after, limit, plus)
+            found += [entry for entry in page if entry.name not in pending]
+            if len(page) < limit:
+                # Names that are not in the index yet have larger cookies than all that are.
+                fresh = [(d.cookie, n, d.ino) for n, d in pending.items() if d]
+                for cookie, name, ino in sorted(fresh):
+                    if cookie > after:
+                        found.append(Listed(cookie, name, ino, self.inode(ino) if plus else None))
+                break
+            after = page[-1].cookie
+        return found[:limit]
+
+    def _page(self, parent: int, after: int, limit: int, plus: bool) -> list[Listed]:
+        if not plus:
+            return [Listed(*row, None) for row in self.index.entries(parent, after, limit)]
+        return [
+            Listed(cookie, name, row[0], self._fresh(row))
+            for cookie, name, row in self.index.entries_plus(parent, after, limit)
+        ]
+
+    def _fresh(self, row: rows.Row) -> Inode | None:
+        ino = row[0]
+        found = self._cache.get(ino)
+        if found is not None:
+            return found
+        if ino in self.batch.inodes or (self.frozen is not None and ino in self.frozen.inodes):
+            return self._load(ino)
+        return rows.inode_of(row)
+
+    def part(self, ino: int, number: int) -> Part | None:
+        """Return part ``number`` (1 and up) of a file; it must not be changed."""
+        key = (ino, number)
+        for batch in (self.batch, self.frozen):
+            if batch is not None and key in batch.parts:
+                return batch.parts[key]
+        part = self._parts.get(key)
+        if part is None:
+            part = self.index.part(ino, number)
+            if part is not None:
+                if len(self._parts) >= PARTS:
+                    del self._parts[next(iter(self._parts))]
+                self._parts[key] = part
+        return part
+
+    def part_numbers(self, ino: int) -> list[int]:
+        """Return the numbers of the parts from 1 up that may hold anything, ascending."""
+        present = set(self.index.part_numbers(ino))
+        for batch in (self.frozen, self.batch):
+            if batch is not None:
+                present.update(number for i, number in batch.parts if i == ino)
+        return sorted(present)
+
+    def content(self, cid: int) -> ContentRow | None:
+        """Return where a content lies."""
+        for batch in (self.batch, self.frozen):
+            if batch is not None and cid in batch.contents:
+                return batch.contents[cid]
+        return self.index.content(cid)
+
+    def pending(self, parent: int, ino: int) -> bool:
+        """Return whether a name in ``parent`` or inode ``ino`` changed since the index did."""
+        return any(
+            batch is not None and (parent in batch.names or ino in batch.inodes)
+            for batch in (self.batch, self.frozen)
+        )
+
+    # Changing: for djafs.store.changes only
+
+    def writable(self, ino: int) -> Inode:
+        """Return an inode of the current batch, to be changed."""
+        inode = self.inode(ino)
+        if inode is None:
+            raise KeyError(ino)
+        if inode.generation != self.generation:
+            inode = inode.copy()
+            inode.generation = self.generation
+            self._cache[ino] = inode
+            self.batch.inodes[ino] = inode
+        return inode
+
+    def add(self, inode: Inode) -> None:
+        """Enter a new inode."""
+        inode.generation = self.generation
+        self._remember(inode)
+        self.batch.inodes[inode.ino] = inode
+
+    def free(self, ino: int) -> None:
+        """Let an inode go that has no name and that nobody holds open."""
+        inode = self.inode(ino)
+        if inode is not None and inode.size > PART:
+            for number in self.part_numbers(ino):
+                self.batch.parts[ino, number] = None
+                self._parts.pop((ino, number), None)
+        self._cache.pop(ino, None)
+        self.orphans.discard(ino)
+        self.batch.inodes[ino] = None
+
+    def bind(self, parent: int, name: bytes, dentry: Dentry) -> None:
+        """Enter a name."""
+        names = self.batch.names.get(parent)
+        if names is None:
+            names = self.batch.names[parent] = {}
+        names[name] = dentry
+
+    def unbind(self, parent: int, name: bytes, dentry: Dentry) -> None:
+        """Remove a name."""
+        self.batch.names.setdefault(parent, {})[name] = None
+        self.batch.removed.append((parent, dentry.cookie))
+
+    def writable_part(self, inode: Inode, number: int) -> Part:
+        """Return part ``number`` (1 and up) of a file, to be changed in its current version."""
+        key = (inode.ino, number)
+        part = self.batch.parts.get(key)
+        if part is None:
+            old = self.part(inode.ino, number)
+            part = Part(old.extents.copy(), old.version) if old else Part([], inode.version)
+            self.batch.parts[key] = part
+            self._parts.pop(key, None)
+        if part.version < inode.version:
+            if inode.nlink:
+                event = PartClosed(inode.ino, number, inode.version - 1, part.extents.copy())
+                self.batch.events.append(event)
+            part.version = inode.version
+        return part
+
+
+def parts_of(offset: int, length: int) -> list[tuple[int, int, int]]:
+    """Cut a range of a file at its parts: (part, begin in the part, length) of each piece."""
+    pieces = []
+    while length > 0:
+        number, begin = divmod(offset, PART)
+        size = min(length, PART - begin)
+        pieces.append((number, begin, size))
+        offset += size
+        length -= size
+    return pieces
+
+
+def cookie_of(seq: int, second: bool = False) -> int:
+    """Return the directory cookie of a binding that record ``seq`` made."""
+    return FIRST_COOKIE + 2 * seq + second
