@@ -1,0 +1,26 @@
+# What one does with a clone of djafs. Each target does the set-up that it needs.
+
+.PHONY: help setup demo test lint bench clean
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing (apt) and make .venv
+	@scripts/setup
+
+demo: setup ## Mount a store, bring documents in, pack, look back in time
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" examples/demo.sh
+
+test: ## Lint and run all tests, on every Python of 3.10 to 3.13 that is here
+	@scripts/test
+
+lint: setup ## Check style, types and the direction of imports
+	@scripts/lint
+
+bench: setup ## Measure against other filesystems, and print the table
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" benchmarks/run
+
+clean: ## Remove what the other targets made
+	rm -rf .venv .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf build dist benchmarks/build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
