@@ -16,7 +16,6 @@ from typing import Any
 from djafs.fuse import wire
 from djafs.fuse.values import (
     SECOND,
-    Attributes,
     AttributesReply,
     Created,
     DirectoryEntry,
@@ -41,27 +40,25 @@ _NO_ENTRY = bytes(wire.ENTRY_OUT.size)
 _PADDING = tuple(bytes(-size % 8) for size in range(8))
 
 
-def _attribute_fields(attributes: Attributes) -> tuple[int, ...]:
-    """Return the sixteen fields of ``struct fuse_attr``."""
-    ino, size, blocks, atime, mtime, ctime, mode, nlink, uid, gid, rdev, blksize = attributes
-    atime_s, atime_ns = divmod(atime, SECOND)
-    mtime_s, mtime_ns = divmod(mtime, SECOND)
-    ctime_s, ctime_ns = divmod(ctime, SECOND)
-    return (
-        ino, size, blocks, atime_s, mtime_s, ctime_s, atime_ns, mtime_ns, ctime_ns,
-        mode, nlink, uid, gid, rdev, blksize, 0,
-    )  # fmt: skip
-
-
 def _entry_fields(entry: Entry) -> tuple[int, ...]:
-    """Return the fields of ``struct fuse_entry_out``."""
+    """Return the fields of ``struct fuse_entry_out``.
+
+    The attributes are spelled out here and in :func:`attributes`: sharing them would cost
+    another 0.3 microseconds for every entry.
+    """
     nodeid, generation, attributes, entry_valid, attr_valid = entry
     entry_s, entry_ns = divmod(entry_valid, SECOND)
     attr_s, attr_ns = divmod(attr_valid, SECOND)
     if attributes is None:
         return (nodeid, generation, entry_s, attr_s, entry_ns, attr_ns, *_NO_ATTRIBUTES)
+    ino, size, blocks, atime, mtime, ctime, mode, nlink, uid, gid, rdev, blksize = attributes
+    atime_s, atime_ns = divmod(atime, SECOND)
+    mtime_s, mtime_ns = divmod(mtime, SECOND)
+    ctime_s, ctime_ns = divmod(ctime, SECOND)
     return (
-        nodeid, generation, entry_s, attr_s, entry_ns, attr_ns, *_attribute_fields(attributes),
+        nodeid, generation, entry_s, attr_s, entry_ns, attr_ns,
+        ino, size, blocks, atime_s, mtime_s, ctime_s, atime_ns, mtime_ns, ctime_ns,
+        mode, nlink, uid, gid, rdev, blksize, 0,
     )  # fmt: skip
 
 
@@ -82,9 +79,18 @@ def entry(unique: int, result: Entry, arguments: tuple[Any, ...]) -> bytes:
 
 def attributes(unique: int, result: AttributesReply, arguments: tuple[Any, ...]) -> bytes:
     """GETATTR, SETATTR."""
-    values, valid = result
-    seconds, nanoseconds = divmod(valid, SECOND)
-    return _attr_reply(120, 0, unique, seconds, nanoseconds, 0, *_attribute_fields(values))
+    (
+        (ino, size, blocks, atime, mtime, ctime, mode, nlink, uid, gid, rdev, blksize), valid,
+    ) = result  # fmt: skip
+    valid_s, valid_ns = divmod(valid, SECOND)
+    atime_s, atime_ns = divmod(atime, SECOND)
+    mtime_s, mtime_ns = divmod(mtime, SECOND)
+    ctime_s, ctime_ns = divmod(ctime, SECOND)
+    return _attr_reply(
+        120, 0, unique, valid_s, valid_ns, 0,
+        ino, size, blocks, atime_s, mtime_s, ctime_s, atime_ns, mtime_ns, ctime_ns,
+        mode, nlink, uid, gid, rdev, blksize, 0,
+    )  # fmt: skip
 
 
 def opened(unique: int, result: Opened, arguments: tuple[Any, ...]) -> bytes:

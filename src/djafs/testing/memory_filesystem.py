@@ -47,6 +47,7 @@ IOCTL_COUNT = 2 << 30 | 8 << 16 | ord("m") << 8 | 1
 IOCTL_REVERSE = 3 << 30 | 16 << 16 | ord("m") << 8 | 2
 
 _LONGEST_NAME = 255
+_LARGEST_FILE = 1 << 28
 
 
 def fail(number: int) -> NoReturn:
@@ -131,6 +132,8 @@ class MemoryFilesystem(Handler):
         valid = changes.valid
         now = time.time_ns()
         if valid & flags.FATTR_SIZE:
+            if changes.size > _LARGEST_FILE:
+                fail(errno.EFBIG)
             del node.content[changes.size :]
             node.content.extend(bytes(changes.size - len(node.content)))
             node.mtime = now
@@ -286,6 +289,8 @@ class MemoryFilesystem(Handler):
         flags: int,
     ) -> int:
         node = self.nodes[request.nodeid]
+        if offset + len(data) > _LARGEST_FILE:
+            fail(errno.EFBIG)
         if offset > len(node.content):
             node.content.extend(bytes(offset - len(node.content)))
         node.content[offset : offset + len(data)] = data
