@@ -41,8 +41,8 @@ class ArchiveScan:
     """One pass over the archive at ``path``; iterate over it, once, for its members.
 
     Each problem goes to ``report``, which raises it unless another is given. If ``report``
-    returns, the pass goes on with the next frame that begins with a tar header (or where the member
-    that was cut ends): the members in between are left out.
+    returns, the pass goes on with the next tar header that it finds (or where the member that was
+    cut ends): the members in between are left out.
     """
 
     def __init__(self, path: str, report: Report = _raise) -> None:
@@ -143,14 +143,9 @@ class _Walk:
         end = base + len(frame)
         view = memoryview(frame)
         if self._lost:
-            try:
-                head = tar.parse(view[: tar.BLOCK])
-            except tar.TarFormatError:
-                return  # in the middle of a member
-            if head is None and end != self._tar_size:
-                return  # in a member that has zeros there
-            self._lost = False
-            self._next = base
+            self._search(base, view)
+        if self._lost:
+            return
         if self._cut is not None:
             cut, self._cut = self._cut, None
             yield from self._take(cut, base, view)
@@ -161,6 +156,18 @@ class _Walk:
                 self._check_end(self._next, view[start + tar.BLOCK :])
                 return
             yield from self._take(self._begin(head), base, view)
+
+    def _search(self, base: int, view: memoryview) -> None:
+        """Look for the next header, block by block; it is where the walk goes on."""
+        for start in range(0, len(view), tar.BLOCK):
+            try:
+                head = tar.parse(view[start : start + tar.BLOCK])
+            except tar.TarFormatError:
+                continue
+            if head is not None or base + start + len(tar.END) == self._tar_size:
+                self._lost = False
+                self._next = base + start
+                return
 
     def _check_end(self, at: int, second: memoryview) -> None:
         if at + len(tar.END) != self._tar_size or any(second):

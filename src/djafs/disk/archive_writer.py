@@ -78,7 +78,7 @@ class ArchiveWriter:
         self._content_size = 0
         self._oldest: int | None = None
         self._newest: int | None = None
-        self._broken = False  # a member is incomplete: the archive can only be aborted
+        self._broken = False  # a step has failed: the archive can only be aborted
         if os.path.lexists(path):
             host.unlink(path, "archive.unlink")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -89,17 +89,17 @@ class ArchiveWriter:
 
         ``digest`` is the SHA-256 of the content, if the caller has it already: computing it twice
         would be most of the cost of a small member. Raises ValueError if the chunks are of
-        another size; the archive can then only be aborted.
+        another size, OSError if the disk refuses; the archive can then only be aborted.
         """
         if self._broken:
-            raise ValueError("a member of this archive is incomplete")
+            raise ValueError("this archive is incomplete")
         head = tar.header(entry)
         size = entry.size
         end = tar.padded(size)
+        self._broken = True
         if self._filled + len(head) + end > FRAME:
             self._close_frame()
         at = self._tar_size + self._filled + len(head)
-        self._broken = True
         if digest is None:
             digest = self._append_hashed(head, size, chunks)
         else:
@@ -200,6 +200,7 @@ class ArchiveWriter:
         """
         if self._broken or self._descriptor is None:
             raise ValueError("this archive is incomplete or closed")
+        self._broken = True
         if self._filled + len(tar.END) > FRAME:
             self._close_frame()
         self._put(tar.END)

@@ -71,12 +71,12 @@ def padded(size: int) -> int:
 def header(entry: Entry) -> bytes:
     """Build the header of a regular file: one block, or several where pax records are needed.
 
-    Raises ValueError for a name that no tar can carry: empty, absolute, ending in a slash or
+    Raises TarFormatError for a name that no tar can carry: empty, absolute, ending in a slash or
     holding a NUL.
     """
     name = entry.name
     if not name or name[0] == _SLASH or name[-1] == _SLASH or 0 in name:
-        raise ValueError(f"not the name of a member: {name!r}")
+        raise TarFormatError(f"not the name of a member: {name!r}")
     _, size, mtime_ns, mode, uid, gid = entry
     mtime = mtime_ns // 1_000_000_000
     if (
