@@ -1,0 +1,44 @@
+"""Every djafs command line that the documents show is one that djafs takes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from djafs.cli.main import root
+
+PROJECT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
+
+
+def command_lines(text: str) -> list[str]:
+    """The lines in fenced blocks that run djafs, without prompt, comment and what follows."""
+    found = []
+    for block in re.findall(
+        r"^```(?:console|sh|shell|bash)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL
+    ):
+        joined = block.replace("\\\n", " ")
+        for line in joined.splitlines():
+            if match := re.match(r"(?:[$#] )?(?:sudo )?djafs( .+)$", line):
+                found.append(re.split(r" [|>;&#]|\s{2,}#", match[1])[0].strip())
+    return found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_command_lines(document: Path):
+    for line in command_lines(document.read_text()):
+        name, *arguments = shlex.split(line)
+        if name in {"--version", "--help"}:
+            continue
+        command = root.get_command(click.Context(root), name)
+        assert command is not None, f"there is no djafs {name}"
+        try:
+            command.make_context(name, arguments)
+        except click.exceptions.Exit:
+            pass  # --help
+        except click.UsageError as error:
+            pytest.fail(f"djafs {line}: {error.format_message()}")

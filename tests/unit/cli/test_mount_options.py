@@ -1,0 +1,61 @@
+"""What djafs mount makes of its arguments, and how it hands them on to the daemon."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from djafs.cli.main import main
+from djafs.mounting import launch
+from djafs.mounting.options import MountOptions
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, MountOptions]]:
+    """What was started, and with what, in place of starting it."""
+    calls: list[tuple[str, MountOptions]] = []
+    monkeypatch.setattr(launch, "start", lambda options: calls.append(("background", options)))
+    monkeypatch.setattr(
+        launch,
+        "serve_in_foreground",
+        lambda options, ready: calls.append(("foreground", options)),
+    )
+    return calls
+
+
+def test_defaults(launched, tmp_path: Path):
+    assert main(["mount", f"{tmp_path}/store", f"{tmp_path}/mnt"]) == 0
+    expected = MountOptions(f"{tmp_path}/store", f"{tmp_path}/mnt", allow_other=os.geteuid() == 0)
+    assert launched == [("background", expected)]
+    assert expected.gc_interval == 30
+    assert expected.settle == 10
+    assert expected.hot_cache_size == 256 << 20
+    assert expected.level == 9
+
+
+def test_paths_are_made_absolute_and_free_of_links(launched, tmp_path: Path, monkeypatch):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    assert main(["mount", "--log-file=log", "link/store", "link"]) == 0
+    ((_, options),) = launched
+    assert options.storage == f"{tmp_path}/real/store"
+    assert options.mountpoint == f"{tmp_path}/real"
+    assert options.log_file == f"{tmp_path}/log"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        MountOptions("/s", "/m"),
+        MountOptions("/s p/ä", "/-m\n\udcff", allow_other=True),
+        MountOptions("/s", "/m", 0.5, 1 << 30, 0.0, 19, log_file="/-l", time_zone="Europe/Berlin"),
+        MountOptions("/-s", "/-m", gc_interval=1e9, settle=0.1),
+    ],
+)
+def test_the_daemon_is_handed_the_same_options(launched, options):
+    assert main(["mount", *options.arguments()]) == 0
+    assert launched == [("foreground", replace(options, foreground=True))]
