@@ -17,15 +17,12 @@ DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
 
 def command_lines(text: str) -> list[str]:
     """The lines in fenced blocks that run djafs, without prompt, comment and what follows."""
-    found = []
-    for block in re.findall(
+    blocks = re.findall(
         r"^```(?:console|sh|shell|bash)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL
-    ):
-        joined = block.replace("\\\n", " ")
-        for line in joined.splitlines():
-            if match := re.match(r"(?:[$#] )?(?:sudo )?djafs( .+)$", line):
-                found.append(re.split(r" [|>;&#]|\s{2,}#", match[1])[0].strip())
-    return found
+    )
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    matches = [re.match(r"(?:[$#] )?(?:sudo )?djafs( .+)$", line) for line in lines]
+    return [re.split(r" [|>;&#]|\s{2,}#", match[1])[0].strip() for match in matches if match]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
