@@ -143,20 +143,22 @@ class Calendar:
 
     def __init__(self, zone: tzinfo = timezone.utc) -> None:
         self._zone = zone
-        self._begin = self._end = self._day = 0
+        # One value, replaced whole: threads may share a calendar.
+        self._known = (0, 0, 0)  # first nanosecond, first nanosecond after, day
 
     def day_of(self, t: int) -> int:
         """Return the day in which ``t`` falls."""
-        if not self._begin <= t < self._end:
-            try:
-                local = datetime.fromtimestamp(t // 10**9, self._zone).date()
-            except (OverflowError, ValueError, OSError):
-                return date.max.toordinal() if t > 0 else 1
-            begin, end = self.begin_of(local.toordinal()), self.end_of(local.toordinal())
-            if not begin <= t < end:  # the day is skipped or doubled where a zone changed sides
-                return local.toordinal()
-            self._begin, self._end, self._day = begin, end, local.toordinal()
-        return self._day
+        begin, end, day = self._known
+        if begin <= t < end:
+            return day
+        try:
+            day = datetime.fromtimestamp(t // 10**9, self._zone).date().toordinal()
+        except (OverflowError, ValueError, OSError):
+            return date.max.toordinal() if t > 0 else 1
+        begin, end = self.begin_of(day), self.end_of(day)
+        if begin <= t < end:  # else the zone changed sides of the date line
+            self._known = (begin, end, day)
+        return day
 
     def begin_of(self, day: int) -> int:
         """Return the first nanosecond of a day."""

@@ -123,9 +123,7 @@ class HotReader:
         self._descriptors: OrderedDict[int, int] = OrderedDict()
         self._lock = threading.Lock()
 
-    def read(
-        self, segment: int, at: int, length: int, base: int, span: int, crcs: bytes
-    ) -> bytes:
+    def read(self, segment: int, at: int, length: int, base: int, span: int, crcs: bytes) -> bytes:
         """Return ``length`` bytes at ``at``, from the run of ``span`` bytes at ``base``.
 
         Reads whole chunks of the run and checks each against ``crcs``. Raises

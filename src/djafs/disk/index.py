@@ -30,8 +30,7 @@ DEPTH = 1 << 16
 _DENTRY = "SELECT ino, cookie, begin, made, name FROM dentry WHERE parent = ? AND hash = ?"
 _INODE = f"SELECT {rows.INODE} FROM inode WHERE ino = ?"
 _LIST = (
-    "SELECT cookie, name, ino FROM dentry WHERE parent = ? AND cookie > ?"
-    " ORDER BY cookie LIMIT ?"
+    "SELECT cookie, name, ino FROM dentry WHERE parent = ? AND cookie > ? ORDER BY cookie LIMIT ?"
 )
 _LIST_PLUS = (
     f"SELECT d.cookie, d.name, {', '.join('i.' + c for c in rows.INODE.split(', '))}"
@@ -181,7 +180,9 @@ class Index:
     def smallest_hot_segment(self) -> int | None:
         """Return the smallest hot segment that anything in the index needs."""
         found = [
-            self.connection.execute(f"SELECT min(hot) FROM {table} WHERE hot IS NOT NULL").fetchone()
+            self.connection.execute(
+                f"SELECT min(hot) FROM {table} WHERE hot IS NOT NULL"
+            ).fetchone()
             for table in ("inode", "part", "version", "past_part")
         ]
         present = [row[0] for row in found if row[0] is not None]

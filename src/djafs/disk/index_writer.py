@@ -276,5 +276,3 @@ def _joins(left: Extent, right: Extent) -> bool:
         and left.offset + left.length == right.offset
         and left.at + left.length == right.at
     )
-
-

@@ -109,7 +109,6 @@ class Punch(Record):
     off: int
     len: int
     size: int
-    mode: int | None = None
 
 
 class Clone(Record):
@@ -120,7 +119,6 @@ class Clone(Record):
     src: int
     off: int
     len: int
-    mode: int | None = None
 
 
 class Setxattr(Record):

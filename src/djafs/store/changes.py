@@ -124,9 +124,7 @@ class Changes:
         """Take a name from an inode because another gets it; return when it had begun."""
         inode = self._tree.writable(dentry.ino)
         begin = inode.began(dentry.made) if dentry.made else dentry.begin
-        self._tree.batch.events.append(
-            BindingReplaced(parent, name, inode.ino, begin, dentry.made)
-        )
+        self._tree.batch.events.append(BindingReplaced(parent, name, inode.ino, begin, dentry.made))
         inode.seen = True
         begin = max(begin, inode.effective())
         self._lose_name(inode, t)
@@ -230,8 +228,6 @@ class Changes:
         inode = self._touch(record.ino, record.t, content=True)
         self._make_hole(inode, record.off, min(record.off + record.len, inode.size))
         inode.size = record.size
-        if record.mode is not None:
-            inode.mode = record.mode
 
     def _clone(self, record: records.Clone) -> None:
         source = self._tree.inode(record.src)
@@ -253,8 +249,6 @@ class Changes:
         for offset, extent in taken:
             self._place_clone(inode, offset - record.off + record.to, extent)
         inode.size = max(inode.size, end)
-        if record.mode is not None:
-            inode.mode = record.mode
 
     def _place_clone(self, inode: Inode, offset: int, extent: Extent) -> None:
         batch = self._tree.batch

@@ -42,6 +42,32 @@ class ContentReader:
                 found += self.locate(part.extents if part else [], begin, length)
         return found
 
+    def seek(self, inode: Inode, offset: int, *, data: bool) -> int | None:
+        """Return the first byte from ``offset`` on that is data, or that is in a hole.
+
+        The end of the file counts as a hole; None when no data follows.
+        """
+        numbers = [0, *self._tree.part_numbers(inode.ino)] if inode.size > PART else [0]
+        at = offset
+        for number in numbers:
+            begin = number * PART
+            if begin + PART <= at:
+                continue
+            if at < begin and not data:
+                return at
+            part = self._tree.part(inode.ino, number) if number else None
+            extents = inode.extents if number == 0 else part.extents if part else []
+            for extent in window(extents, max(at - begin, 0), PART):
+                start = begin + extent.offset
+                if data:
+                    return start
+                if start > at:
+                    return at
+                at = start + extent.length
+            if not data and at < begin + PART:
+                return min(at, inode.size)
+        return None if data else min(at, inode.size)
+
     def locate(self, extents: list[Extent], begin: int, length: int) -> list[Piece]:
         """Return the pieces of a range of one part (raises ArchiveDamageError)."""
         found: list[Piece] = []

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from djafs import __version__
 from djafs.disk import records
 from djafs.disk.archive_reader import Archives
-from djafs.disk.extents import Piece
+from djafs.disk.extents import Extent, Piece
 from djafs.disk.frame_cache import FrameCache
 from djafs.disk.host import Host
 from djafs.disk.hot_log import HotLog, HotReader, checksums
+from djafs.disk.index import Index
 from djafs.disk.layout import Layout
 from djafs.disk.lookup_log import LookupLog
 from djafs.disk.records import text_of
@@ -23,7 +24,9 @@ from djafs.store.changes import Changes, checksums_of
 from djafs.store.content import ContentReader
 from djafs.store.identity import Identity, StoreLock, create_store, read_identity
 from djafs.store.recovery import Recovered, recover
+from djafs.store.snapshots import Snapshots
 from djafs.store.syncer import Syncer
+from djafs.store.tree import parts_of
 
 
 class Store:
@@ -55,10 +58,12 @@ class Store:
         self.content = ContentReader(
             self.tree, HotReader(layout), Archives(layout, FrameCache(frame_cache))
         )
+        # Snapshots are asked from several threads, over a connection of their own.
+        self._past = Index.open_read_only(layout)
+        self.snapshot_calendar = Calendar(identity.zone())
+        self.snapshots = Snapshots(self._past, self.snapshot_calendar)
         self._changes = Changes(self.tree)
-        self.syncer = Syncer(
-            self.guard, self.hot, self.log, self.tree, recovered.writer, clock
-        )
+        self.syncer = Syncer(self.guard, self.hot, self.log, self.tree, recovered.writer, clock)
 
     @classmethod
     def open(
@@ -115,6 +120,7 @@ class Store:
         finally:
             self.content.archives.close()
             self.content.hot.close()
+            self._past.close()
             self.recovered.reading.close()
             self.recovered.writing.close()
             self.lock.release()
@@ -135,6 +141,14 @@ class Store:
     def dentry(self, parent: int, name: bytes) -> Dentry | None:
         """Return what a name of the live tree is."""
         return self.tree.dentry(parent, name)
+
+    def extents(self, ino: int, part: int) -> list[Extent]:
+        """Return the extents of one part of a live file; they must not be changed."""
+        if part == 0:
+            inode = self.tree.inode(ino)
+            return inode.extents if inode else []
+        found = self.tree.part(ino, part)
+        return found.extents if found else []
 
     def read_now(self, inode: Inode, offset: int, size: int) -> bytes | None:
         """Return the bytes of a range if they are at hand, None if :meth:`read` has to be used."""
@@ -158,6 +172,37 @@ class Store:
                 if again == pieces:
                     raise
                 pieces = again
+
+    def seek(self, inode: Inode, offset: int, *, data: bool) -> int | None:
+        """Return where the next data (or hole) of a file from ``offset`` on begins, if any."""
+        return self.content.seek(inode, offset, data=data)
+
+    def read_past(self, state: Inode, day: int, offset: int, size: int) -> bytes:
+        """Return a range of a state that a snapshot showed at the end of ``day``.
+
+        Called without the guard, with the index up to date. Raises DamageError.
+        """
+        size = min(size, state.size - offset)
+        pieces = self._past_pieces(state, offset, size)
+        while True:
+            try:
+                return self.content.read(pieces)
+            except DamageError:
+                # Packing may have moved the content; ask for the state as it is stored now.
+                self.syncer.flush()
+                fresh = self.snapshots.version(state)
+                again = self._past_pieces(fresh, offset, size) if fresh else pieces
+                if again == pieces:
+                    raise
+                pieces = again
+
+    def _past_pieces(self, state: Inode, offset: int, size: int) -> list[Piece]:
+        found: list[Piece] = []
+        for number, begin, length in parts_of(offset, max(size, 0)):
+            extents = self.snapshots.extents(state, number)
+            with self.guard:
+                found += self.content.locate(extents, begin, length)
+        return found
 
     def _pieces(self, ino: int, offset: int, size: int) -> list[Piece]:
         with self.guard:
@@ -227,15 +272,13 @@ class Store:
         t = self.clock() if now is None else now
         self.record(records.Setattr(0, t, ino, mode, uid, gid, size, atime, mtime))
 
-    def punch(self, ino: int, offset: int, length: int, size: int, mode: int | None = None) -> None:
+    def punch(self, ino: int, offset: int, length: int, size: int) -> None:
         """Make a hole, and set the size."""
-        self.record(records.Punch(0, self.clock(), ino, offset, length, size, mode))
+        self.record(records.Punch(0, self.clock(), ino, offset, length, size))
 
-    def clone(
-        self, source: int, offset: int, ino: int, to: int, length: int, mode: int | None = None
-    ) -> None:
+    def clone(self, source: int, offset: int, ino: int, to: int, length: int) -> None:
         """Let a range of ``ino`` hold what a range of ``source`` holds, without copying it."""
-        self.record(records.Clone(0, self.clock(), ino, to, source, offset, length, mode))
+        self.record(records.Clone(0, self.clock(), ino, to, source, offset, length))
 
     def set_xattr(self, ino: int, name: bytes, value: bytes | None) -> None:
         """Set an extended attribute, or remove it when ``value`` is None."""
@@ -258,9 +301,7 @@ class Store:
     ) -> None:
         """Give ``name`` in ``parent`` to ``heir`` as ``target``, replacing what is there."""
         self.record(
-            records.Rename(
-                0, self.clock(), parent, text_of(name), heir, text_of(target), exchange
-            )
+            records.Rename(0, self.clock(), parent, text_of(name), heir, text_of(target), exchange)
         )
 
     def free(self, ino: int) -> None:

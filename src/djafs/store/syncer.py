@@ -81,8 +81,9 @@ class Syncer:
                 self._log.sync()
             except OSError as error:
                 self.failure = error
-                raise ReadOnlyStoreError(f"a sync failed ({error}): the store is read-only now"
-                                         ) from error
+                raise ReadOnlyStoreError(
+                    f"a sync failed ({error}): the store is read-only now"
+                ) from error
             with self._guard:
                 if changed > self.durable:
                     self._log.append(Sync(self._log.seq + 1, self._clock(), upto))

@@ -1,0 +1,160 @@
+"""The daemon: a store, the server that answers for it, and the threads that keep it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from djafs.errors import DjafsError, MountError
+from djafs.fuse import DEFAULT_FLAGS, Config, FuseError, InitFlag, Server, escape_option, mount
+from djafs.mounting.handler import DjafsHandler
+from djafs.mounting.options import MountOptions
+from djafs.packing.packer import Packer
+from djafs.store.collector import Collector
+from djafs.store.store import Store
+
+SYNC_INTERVAL = 1.0
+"""Seconds between two background syncs: what a power cut may take of what was not synced."""
+
+AT_REST = 1.0
+"""Seconds without a change after which a packing that was asked for takes a file along."""
+
+_FLAGS = DEFAULT_FLAGS | InitFlag.HANDLE_KILLPRIV_V2
+
+_log = logging.getLogger("djafs")
+
+
+def serve(options: MountOptions, ready: Callable[[], None]) -> None:
+    """Open the store, mount it, call ``ready`` once the kernel is answered, serve to the end.
+
+    The end is an unmount, by whomever; SIGTERM and SIGINT ask for one. Raises DjafsError.
+    """
+    # Threads that write the index must not keep the answering thread waiting for long.
+    sys.setswitchinterval(0.0005)
+    try:
+        store = Store.open(options.storage, create=True, time_zone=options.time_zone or "UTC")
+    except OSError as error:
+        raise MountError(f"{options.storage} cannot be used as a store: {error}") from error
+    daemon = Daemon(store, options)
+    try:
+        daemon.serve(ready)
+    finally:
+        daemon.close()
+
+
+class Daemon:
+    """Serves one store on one mountpoint."""
+
+    def __init__(self, store: Store, options: MountOptions) -> None:
+        self._store = store
+        self._options = options
+        self._collector = Collector(store, Packer(store.layout), options.level)
+        self._stopping = threading.Event()
+        self._pack = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._keep, name="djafs-sync"),
+            threading.Thread(target=self._collect_often, name="djafs-pack"),
+        ]
+        self._report_recovery()
+
+    def serve(self, ready: Callable[[], None]) -> None:
+        """Mount, and answer until the mount ends."""
+        handler = DjafsHandler(self._store, self._collect_now, ready)
+        try:
+            descriptor = mount(self._options.mountpoint, self._mount_options())
+        except FuseError as error:
+            raise MountError(str(error)) from error
+        server = Server(descriptor, handler, Config(flags=_FLAGS), guard=self._store.guard)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._unmount)
+        for thread in self._threads:
+            thread.start()
+        try:
+            server.serve()
+        except FuseError as error:
+            raise MountError(str(error)) from error
+
+    def close(self) -> None:
+        """Stop packing, and leave the store clean and unlocked."""
+        self._store.lock.say("closing")
+        self._stopping.set()
+        self._pack.set()
+        self._store.syncer.wake.set()
+        self._collector.close()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+        self._store.close()
+
+    def _mount_options(self) -> list[str]:
+        chosen = [
+            f"fsname={escape_option(self._options.storage)}",
+            "subtype=djafs",
+            "default_permissions",
+        ]
+        return [*chosen, "allow_other"] if self._options.allow_other else chosen
+
+    def _unmount(self, number: int, frame: object) -> None:
+        # By a process of its own: unmounting waits for answers that this thread has to give.
+        subprocess.Popen(
+            ["fusermount3", "-u", "-z", "--", self._options.mountpoint],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def _report_recovery(self) -> None:
+        recovered = self._store.recovered
+        if recovered.rebuilt:
+            _log.warning("the index was rebuilt from the lookup log: %s", recovered.rebuilt)
+        if recovered.cut:
+            _log.warning("cut off what was never durable: %s", recovered.cut)
+
+    # Threads
+
+    def _keep(self) -> None:
+        """Sync, and bring the index up to date, about once a second."""
+        syncer = self._store.syncer
+        while not self._stopping.is_set():
+            syncer.wake.wait(SYNC_INTERVAL)
+            syncer.wake.clear()
+            try:
+                if syncer.behind():
+                    syncer.flush()
+            except (DjafsError, OSError, sqlite3.Error) as error:
+                _log.error("%s: not everything is on disk: %s", self._store.layout.root, error)
+                self._stopping.wait(SYNC_INTERVAL)
+            if self._store.hot.size > self._options.hot_cache_size:
+                self._pack.set()
+
+    def _collect_often(self) -> None:
+        """Pack whenever the interval has passed or the hot cache is full."""
+        while not self._stopping.is_set():
+            self._pack.wait(self._options.gc_interval)
+            self._pack.clear()
+            if self._stopping.is_set():
+                return
+            settle = self._options.settle
+            if self._store.hot.size > self._options.hot_cache_size:
+                settle = min(settle, AT_REST)
+            try:
+                self._collector.collect(settle)
+            except (DjafsError, OSError, sqlite3.Error) as error:
+                if not self._stopping.is_set():
+                    _log.error("%s: packing failed: %s", self._store.layout.root, error)
+
+    def _collect_now(self) -> dict[str, Any]:
+        """Pack what has settled, for ``djafs gc``."""
+        settle = min(self._options.settle, AT_REST)
+        self._stopping.wait(settle)
+        try:
+            return dataclasses.asdict(self._collector.collect(settle))
+        except (DjafsError, OSError, sqlite3.Error) as error:
+            return {"error": f"{self._store.layout.root}: packing failed: {error}"}

@@ -1,0 +1,283 @@
+"""The filesystem as the kernel sees it: each operation goes to ``live/`` or to the past."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from djafs.fuse import (
+    AttributesReply,
+    Created,
+    Deferred,
+    DirectoryEntry,
+    Entry,
+    Handler,
+    InitFlag,
+    InitInfo,
+    IoctlReply,
+    Opened,
+    Request,
+    SetAttributes,
+    Statfs,
+    flags,
+)
+from djafs.mounting import control
+from djafs.mounting.live import LiveOperations, refuse
+from djafs.mounting.nodes import MOUNT_ROOT, PAST
+from djafs.mounting.past import PastOperations
+from djafs.mounting.xattrs import XattrOperations
+from djafs.store.store import Store
+
+
+class DjafsHandler(Handler):
+    """Answers the kernel for one mounted store, under the store's guard."""
+
+    def __init__(
+        self, store: Store, collect: Callable[[], dict[str, Any]], mounted: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._collect = collect
+        self._mounted = mounted
+        self._live = LiveOperations(store)
+        self._past = PastOperations(store, self._live)
+        self._xattrs = XattrOperations(store, self._live)
+
+    def init(self, info: InitInfo) -> None:
+        """Take what the kernel can do into account."""
+        if info.flags & InitFlag.DIRECT_IO_ALLOW_MMAP:
+            # Spares a new file's first write the kernel's question for security.capability.
+            self._live.created = Opened(0, flags.FOPEN_DIRECT_IO)
+        self._mounted()
+
+    # Nodes
+
+    def forget(self, nodeid: int, nlookup: int) -> None:  # noqa: D102 (Handler says what)
+        if nodeid >= PAST:
+            self._past.forget(nodeid, nlookup)
+        elif nodeid != MOUNT_ROOT:
+            self._live.forget(nodeid, nlookup)
+
+    def batch_forget(self, forgets: Iterable[tuple[int, int]]) -> None:  # noqa: D102
+        for nodeid, nlookup in forgets:
+            self.forget(nodeid, nlookup)
+
+    def getattr(self, request: Request, handle: int | None) -> AttributesReply:  # noqa: D102
+        if MOUNT_ROOT < request.nodeid < PAST:
+            return self._live.getattr(request, handle)
+        return self._past.getattr(request)
+
+    def setattr(self, request: Request, changes: SetAttributes) -> AttributesReply:  # noqa: D102
+        self._must_be_live(request.nodeid)
+        return self._live.setattr(request, changes)
+
+    def statfs(self, request: Request) -> Statfs:  # noqa: D102
+        host = os.statvfs(self._store.layout.root)
+        return Statfs(
+            host.f_blocks,
+            host.f_bfree,
+            host.f_bavail,
+            self._live.statfs_files() + host.f_ffree,
+            host.f_ffree,
+            bsize=host.f_bsize,
+            frsize=host.f_frsize,
+        )
+
+    def _must_be_live(self, *nodes: int) -> None:
+        for node in nodes:
+            if not MOUNT_ROOT < node < PAST:
+                refuse(errno.EROFS)
+
+    # Names
+
+    def lookup(self, request: Request, name: bytes) -> Entry | Deferred:  # noqa: D102
+        if MOUNT_ROOT < request.nodeid < PAST:
+            return self._live.lookup(request, name)
+        return self._past.lookup(request, name)
+
+    def readlink(self, request: Request) -> bytes:  # noqa: D102
+        if request.nodeid < PAST:
+            return self._live.readlink(request)
+        return self._past.readlink(request)
+
+    def create(  # noqa: D102
+        self, request: Request, name: bytes, flags: int, mode: int, umask: int, open_flags: int
+    ) -> Created:
+        self._must_be_live(request.nodeid)
+        return self._live.create(request, name, flags, mode, umask, open_flags)
+
+    def tmpfile(  # noqa: D102
+        self, request: Request, name: bytes, flags: int, mode: int, umask: int, open_flags: int
+    ) -> Created:
+        self._must_be_live(request.nodeid)
+        return self._live.tmpfile(request, name, flags, mode, umask, open_flags)
+
+    def mknod(  # noqa: D102
+        self, request: Request, name: bytes, mode: int, rdev: int, umask: int
+    ) -> Entry:
+        self._must_be_live(request.nodeid)
+        return self._live.mknod(request, name, mode, rdev, umask)
+
+    def mkdir(self, request: Request, name: bytes, mode: int, umask: int) -> Entry:  # noqa: D102
+        self._must_be_live(request.nodeid)
+        return self._live.mkdir(request, name, mode, umask)
+
+    def symlink(self, request: Request, name: bytes, target: bytes) -> Entry:  # noqa: D102
+        self._must_be_live(request.nodeid)
+        return self._live.symlink(request, name, target)
+
+    def link(self, request: Request, nodeid: int, new_name: bytes) -> Entry:  # noqa: D102
+        self._must_be_live(request.nodeid, nodeid)
+        return self._live.link(request, nodeid, new_name)
+
+    def unlink(self, request: Request, name: bytes) -> None:  # noqa: D102
+        self._must_be_live(request.nodeid)
+        self._live.unlink(request, name)
+
+    def rmdir(self, request: Request, name: bytes) -> None:  # noqa: D102
+        self._must_be_live(request.nodeid)
+        self._live.rmdir(request, name)
+
+    def rename(  # noqa: D102
+        self, request: Request, name: bytes, new_parent: int, new_name: bytes, flags: int
+    ) -> None:
+        self._must_be_live(request.nodeid, new_parent)
+        self._live.rename(request, name, new_parent, new_name, flags)
+
+    def opendir(self, request: Request, flags: int) -> Opened:  # noqa: D102
+        if MOUNT_ROOT < request.nodeid < PAST:
+            return self._live.opendir(request, flags)
+        return self._past.opendir(request)
+
+    def releasedir(self, request: Request, handle: int) -> None:  # noqa: D102
+        if MOUNT_ROOT < request.nodeid < PAST:
+            self._live.releasedir(request, handle)
+        else:
+            self._past.releasedir(handle)
+
+    def readdir(  # noqa: D102
+        self, request: Request, handle: int, offset: int, size: int
+    ) -> Iterable[DirectoryEntry] | Deferred:
+        if MOUNT_ROOT < request.nodeid < PAST:
+            return self._live.readdir(request, handle, offset, size, plus=False)
+        return self._past.readdir(request, handle, offset)
+
+    def readdirplus(  # noqa: D102
+        self, request: Request, handle: int, offset: int, size: int
+    ) -> Iterable[DirectoryEntry] | Deferred:
+        if MOUNT_ROOT < request.nodeid < PAST:
+            return self._live.readdir(request, handle, offset, size, plus=True)
+        return self._past.readdir(request, handle, offset)
+
+    # Extended attributes
+
+    def getxattr(self, request: Request, name: bytes, size: int) -> bytes:  # noqa: D102
+        if MOUNT_ROOT < request.nodeid < PAST:
+            return self._xattrs.getxattr(request, name)
+        return self._past.getxattr(request, name)
+
+    def listxattr(self, request: Request, size: int) -> Iterable[bytes]:  # noqa: D102
+        if MOUNT_ROOT < request.nodeid < PAST:
+            return self._xattrs.listxattr(request)
+        return self._past.listxattr(request)
+
+    def setxattr(  # noqa: D102
+        self, request: Request, name: bytes, value: bytes, flags: int, setxattr_flags: int
+    ) -> None:
+        self._must_be_live(request.nodeid)
+        self._xattrs.setxattr(request, name, value, flags)
+
+    def removexattr(self, request: Request, name: bytes) -> None:  # noqa: D102
+        self._must_be_live(request.nodeid)
+        self._xattrs.removexattr(request, name)
+
+    # Content
+
+    def read(  # noqa: D102
+        self, request: Request, handle: int, offset: int, size: int, flags: int
+    ) -> bytes | Deferred:
+        if request.nodeid < PAST:
+            return self._live.read(request, offset, size)
+        return self._past.read(request, offset, size)
+
+    def write(  # noqa: D102
+        self,
+        request: Request,
+        handle: int,
+        offset: int,
+        data: memoryview,
+        write_flags: int,
+        flags: int,
+    ) -> int:
+        self._must_be_live(request.nodeid)
+        return self._live.write(request, offset, data, write_flags)
+
+    def release(  # noqa: D102
+        self, request: Request, handle: int, flags: int, release_flags: int
+    ) -> None:
+        return None
+
+    def fsync(self, request: Request, handle: int, datasync: bool) -> Deferred | None:  # noqa: D102
+        return self._live.fsync(request) if request.nodeid < PAST else None
+
+    def fsyncdir(  # noqa: D102
+        self, request: Request, handle: int, datasync: bool
+    ) -> Deferred | None:
+        return self._live.fsync(request) if request.nodeid < PAST else None
+
+    def fallocate(  # noqa: D102
+        self, request: Request, handle: int, offset: int, length: int, mode: int
+    ) -> None:
+        self._must_be_live(request.nodeid)
+        self._live.fallocate(request, offset, length, mode)
+
+    def lseek(  # noqa: D102
+        self, request: Request, handle: int, offset: int, whence: int
+    ) -> int | Deferred:
+        if request.nodeid < PAST:
+            return self._live.lseek(request, offset, whence)
+        return self._past.lseek(request, offset, whence)
+
+    def copy_file_range(  # noqa: D102
+        self,
+        request: Request,
+        handle: int,
+        offset: int,
+        nodeid_out: int,
+        handle_out: int,
+        offset_out: int,
+        length: int,
+        flags: int,
+    ) -> int:
+        self._must_be_live(nodeid_out)
+        if request.nodeid >= PAST:
+            refuse(errno.EOPNOTSUPP)  # the kernel reads and writes instead
+        return self._live.copy_file_range(request, offset, nodeid_out, offset_out, length)
+
+    def ioctl(  # noqa: D102
+        self,
+        request: Request,
+        handle: int,
+        flags: int,
+        command: int,
+        argument: int,
+        in_bytes: bytes,
+        out_size: int,
+    ) -> IoctlReply | Deferred:
+        if command not in (control.GC, control.COUNT):
+            refuse(errno.ENOTTY)
+        if request.uid not in (0, os.getuid()):
+            refuse(errno.EPERM)
+        if command == control.GC:
+            return Deferred(lambda: IoctlReply(0, control.encode(self._collect())))
+        if not MOUNT_ROOT < request.nodeid < PAST:
+            return IoctlReply(0, control.encode({}))
+        ino = request.nodeid
+
+        def count() -> IoctlReply:
+            self._store.syncer.flush()
+            files = self._store.snapshots.count_files(ino)
+            return IoctlReply(0, control.encode({"files": files}))
+
+        return Deferred(count)

@@ -1,0 +1,377 @@
+"""``snapshots/``: the mount's root and everything in it that is not ``live/``. Read-only.
+
+Nodes get numbers from a counter, one for each *state* of an inode, so that what the kernel has
+cached of a node is never wrong; the kernel is told to cache names and attributes for no time at
+all, because data with old modification times may change any past day.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable
+from datetime import date
+from typing import NamedTuple, TypeVar
+
+from djafs.fuse import (
+    Attributes,
+    AttributesReply,
+    Deferred,
+    DirectoryEntry,
+    Entry,
+    Opened,
+    Request,
+    negative_entry,
+)
+from djafs.model import LIVE_ROOT, Inode
+from djafs.mounting.live import NAME_MAX, LiveOperations, attributes_of, refuse
+from djafs.mounting.nodes import MOUNT_ROOT, PAST
+from djafs.store.snapshots import Found, Place
+from djafs.store.store import Store
+
+SNAPSHOTS = PAST
+"""Node of ``snapshots/``."""
+
+LATEST = 0
+"""Stands for the day of ``snapshots/latest``."""
+
+PAGE = 256
+
+T = TypeVar("T")
+
+
+class Virtual(NamedTuple):
+    """A directory without an inode: ``path`` is () for snapshots, then (year,), (year, month)."""
+
+    path: tuple[int, ...]
+
+
+class State(NamedTuple):
+    """A state of an inode in the snapshot of a day."""
+
+    day: int
+    inode: Inode
+
+    @property
+    def key(self) -> tuple[int, int, int, int]:
+        """What tells states apart: nodes of one key are the same."""
+        return (self.day, self.inode.ino, self.inode.version, self.inode.ctime)
+
+
+class _Node:
+    __slots__ = ("count", "what")
+
+    def __init__(self, what: Virtual | State) -> None:
+        self.what = what
+        self.count = 0
+
+
+class _Listing:
+    """An open directory: where each page of its listing begins, so that it can be re-read."""
+
+    __slots__ = ("names", "places")
+
+    def __init__(self) -> None:
+        self.places: list[Place | None] = [None]
+        self.names: list[tuple[bytes, int]] = []  # of a virtual directory: (name, inode number)
+
+
+class PastOperations:
+    """The operations on nodes that are not inodes of the live tree."""
+
+    def __init__(self, store: Store, live: LiveOperations) -> None:
+        self._store = store
+        self._live = live
+        self._born = time.time_ns()
+        self._nodes: dict[int, _Node] = {SNAPSHOTS: _Node(Virtual(()))}
+        self._numbers: dict[object, int] = {Virtual(()): SNAPSHOTS}
+        self._next = PAST + 1
+        self._listings: dict[int, _Listing] = {}
+        self._next_handle = 1
+
+    # Nodes
+
+    def _node(self, number: int) -> Virtual | State:
+        node = self._nodes.get(number)
+        if node is None:
+            refuse(errno.ESTALE)
+        return node.what
+
+    def _entry(self, what: Virtual | State) -> Entry:
+        """Answer with a node, and count that."""
+        key: object = what if isinstance(what, Virtual) else what.key
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = self._next
+            self._next += 1
+            self._nodes[number] = _Node(what)
+        self._nodes[number].count += 1
+        return Entry(number, 0, self._attributes(what), 0, 0)
+
+    def forget(self, number: int, count: int) -> None:
+        """Drop a node with the last that the kernel knows of it."""
+        node = self._nodes.get(number)
+        if node is None or number == SNAPSHOTS:
+            return
+        node.count -= count
+        if node.count <= 0:
+            what = node.what
+            del self._nodes[number]
+            del self._numbers[what if isinstance(what, Virtual) else what.key]
+
+    def _attributes(self, what: Virtual | State) -> Attributes:
+        if isinstance(what, State):
+            # Not the number in live/: a program that sees both must not take them for one file.
+            shown = attributes_of(what.inode)
+            return shown._replace(ino=(what.day or 1 << 22) << 40 | shown.ino)
+        ino = PAST + sum(part << 8 * n for n, part in enumerate(what.path))
+        owner = self._live.inode(LIVE_ROOT)
+        born = self._born
+        mode = stat.S_IFDIR | 0o555
+        return Attributes(ino, 4096, 0, born, born, born, mode, 2, owner.uid, owner.gid)
+
+    def getattr(self, request: Request) -> AttributesReply:
+        """Answer stat(2)."""
+        if request.nodeid == MOUNT_ROOT:
+            root = self._attributes(Virtual((1,)))
+            return AttributesReply(root._replace(ino=MOUNT_ROOT, nlink=4), 0)
+        return AttributesReply(self._attributes(self._node(request.nodeid)), 0)
+
+    def state(self, number: int) -> Inode:
+        """Return the state that a node stands for; EISDIR for directories without one."""
+        what = self._node(number)
+        if isinstance(what, Virtual):
+            refuse(errno.EISDIR)
+        return what.inode
+
+    # Names
+
+    def lookup(self, request: Request, name: bytes) -> Entry | Deferred:
+        """Find a name."""
+        if len(name) > NAME_MAX:
+            refuse(errno.ENAMETOOLONG)
+        if request.nodeid == MOUNT_ROOT:
+            if name == b"live":
+                return self._live.entry(self._live.inode(LIVE_ROOT))
+            if name == b"snapshots":
+                return self._entry(Virtual(()))
+            return negative_entry(0)
+        what = self._node(request.nodeid)
+        if isinstance(what, Virtual):
+            return self._up_to_date(lambda: self._day(what.path, name), self._answer)
+        day = what.day
+        if day == LATEST:
+            dentry = self._store.dentry(what.inode.ino, name)
+            return self._answer(State(day, self._live.inode(dentry.ino)) if dentry else None)
+        parent = what.inode.ino
+
+        def find() -> State | None:
+            inode = self._store.snapshots.lookup(parent, name, day)
+            return State(day, inode) if inode else None
+
+        return self._up_to_date(find, self._answer)
+
+    def _answer(self, what: Virtual | State | None) -> Entry:
+        return negative_entry(0) if what is None else self._entry(what)
+
+    def _up_to_date(self, ask: Callable[[], T], answer: Callable[[T], Entry]) -> Entry | Deferred:
+        """Ask the index once it has every change that was acknowledged."""
+        if not self._store.syncer.behind():
+            return answer(ask())
+
+        def later() -> Entry:
+            self._store.syncer.flush()
+            found = ask()
+            with self._store.guard:
+                return answer(found)
+
+        return Deferred(later)
+
+    def _day(self, path: tuple[int, ...], name: bytes) -> Virtual | State | None:
+        """Return what ``name`` is below ``snapshots/`` + ``path`` (year, month)."""
+        if not path and name == b"latest":
+            return State(LATEST, self._live.inode(LIVE_ROOT))
+        if len(name) != (2 if path else 4) or not name.isdigit():
+            return None
+        path = (*path, int(name))
+        try:
+            first = date(*(*path, 1, 1)[:3])
+        except ValueError:
+            return None
+        following = (path[0] + (len(path) == 1), path[1] if len(path) > 1 else 1)
+        if len(path) == 2:
+            following = (path[0] + path[1] // 12, path[1] % 12 + 1)
+        begin = first.toordinal()
+        end = begin + 1 if len(path) == 3 else _ordinal(*following)
+        known, today = self._store.snapshots.first_day(), self._today()
+        if known is None or end <= known or begin > today:
+            return None
+        if len(path) < 3:
+            return Virtual(path)
+        root = self._store.snapshots.inode(LIVE_ROOT, begin)
+        return State(begin, root) if root else None
+
+    def _today(self) -> int:
+        return self._store.snapshot_calendar.day_of(self._store.clock())
+
+    def readlink(self, request: Request) -> bytes:
+        """Return the target of a symbolic link."""
+        target = self.state(request.nodeid).target
+        if target is None:
+            refuse(errno.EINVAL)
+        return target
+
+    # Directories
+
+    def opendir(self, request: Request) -> Opened:
+        """Open a directory; nothing of its listing may be cached."""
+        handle = self._next_handle
+        self._next_handle += 1
+        self._listings[handle] = _Listing()
+        return Opened(handle, 0)
+
+    def releasedir(self, handle: int) -> None:
+        """Close a directory."""
+        self._listings.pop(handle, None)
+
+    def readdir(
+        self, request: Request, handle: int, offset: int
+    ) -> list[DirectoryEntry] | Deferred:
+        """List entries behind ``offset``, which is their ordinal number in this listing."""
+        listing = self._listings.get(handle)
+        if listing is None:
+            refuse(errno.EBADF)
+        if request.nodeid == MOUNT_ROOT:
+            return _plain([(b"live", LIVE_ROOT), (b"snapshots", SNAPSHOTS)], offset)
+        what = self._node(request.nodeid)
+        if isinstance(what, State) and what.day == LATEST:
+            return self._list_latest(what.inode.ino, listing, offset)
+        if not self._store.syncer.behind():
+            return self._list(what, listing, offset)
+
+        def later() -> list[DirectoryEntry]:
+            self._store.syncer.flush()
+            return self._list(what, listing, offset)
+
+        return Deferred(later)
+
+    def _list(self, what: Virtual | State, listing: _Listing, offset: int) -> list[DirectoryEntry]:
+        if isinstance(what, Virtual):
+            if not offset:
+                listing.names = [(name, PAST) for name in self._dates(what.path)]
+            return _plain(listing.names, offset)
+        day, ino = what.day, what.inode.ino
+        return self._pages(
+            listing,
+            offset,
+            day,
+            lambda place: self._store.snapshots.entries(ino, place, PAGE, day),
+        )
+
+    def _list_latest(self, ino: int, listing: _Listing, offset: int) -> list[DirectoryEntry]:
+        def page(place: Place | None) -> list[Found]:
+            cookie = place.cookie if place else 0
+            found = self._store.tree.entries(ino, cookie, PAGE, plus=True)
+            return [Found(e.name, e.inode, Place(e.cookie)) for e in found if e.inode]
+
+        return self._pages(listing, offset, LATEST, page)
+
+    def _pages(
+        self,
+        listing: _Listing,
+        offset: int,
+        day: int,
+        page: Callable[[Place | None], list[Found]],
+    ) -> list[DirectoryEntry]:
+        number, skip = divmod(offset, PAGE + 2)
+        if not offset:
+            del listing.places[1:]
+        if number >= len(listing.places):
+            return []
+        shown: list[DirectoryEntry] = []
+        base = number * (PAGE + 2)
+        dots = [(b".", stat.S_IFDIR), (b"..", stat.S_IFDIR)] if not number else []
+        for place, (name, mode) in enumerate(dots):
+            shown.append(DirectoryEntry(name, PAST, base + place + 1, mode))
+        found = page(listing.places[number])
+        for place, entry in enumerate(found, 2):
+            ino = (day or 1 << 22) << 40 | entry.inode.ino
+            shown.append(DirectoryEntry(entry.name, ino, base + place + 1, entry.inode.mode))
+        if len(found) == PAGE:
+            if number + 1 == len(listing.places):
+                listing.places.append(found[-1].place)
+            # The last cookie of a page is the first place of the next.
+            shown[-1] = shown[-1]._replace(cookie=(number + 1) * (PAGE + 2))
+        return [entry for entry in shown if entry.cookie > base + skip]
+
+    def _dates(self, path: tuple[int, ...]) -> list[bytes]:
+        """Return the names below ``snapshots/`` + ``path``: days that saw a change."""
+        today = self._today()
+        days = [date.fromordinal(day) for day in self._store.snapshots.days() if day <= today]
+        if not path:
+            return [b"latest", *sorted({b"%04d" % day.year for day in days})]
+        if len(path) == 1:
+            return sorted({b"%02d" % day.month for day in days if day.year == path[0]})
+        return [b"%02d" % day.day for day in days if (day.year, day.month) == path]
+
+    # Content
+
+    def read(self, request: Request, offset: int, size: int) -> bytes | Deferred:
+        """Read content as it was."""
+        what = self._node(request.nodeid)
+        if isinstance(what, Virtual):
+            refuse(errno.EISDIR)
+        day, state = what
+        if day == LATEST:
+            current = self._store.inode(state.ino)
+            if current is not None and current.nlink:
+                ino = state.ino
+                data = self._store.read_now(current, offset, size)
+                if data is None:
+                    return Deferred(lambda: self._store.read(ino, offset, size))
+                return data
+            day = self._today()
+        return Deferred(lambda: self._store.read_past(state, day, offset, size))
+
+    def lseek(self, request: Request, offset: int, whence: int) -> int:
+        """Take files of the past as all data, as lseek(2) allows."""
+        size = self.state(request.nodeid).size
+        if offset >= size:
+            refuse(errno.ENXIO)
+        return offset if whence == os.SEEK_DATA else size
+
+    # Extended attributes
+
+    def getxattr(self, request: Request, name: bytes) -> bytes:
+        """Return a value as it was."""
+        xattrs = self._xattrs(request.nodeid)
+        if name not in xattrs:
+            refuse(errno.ENODATA)
+        return xattrs[name]
+
+    def listxattr(self, request: Request) -> list[bytes]:
+        """Return the names as they were; those in ``trusted.`` are for root."""
+        xattrs = self._xattrs(request.nodeid)
+        return [n for n in xattrs if request.uid == 0 or not n.startswith(b"trusted.")]
+
+    def _xattrs(self, number: int) -> dict[bytes, bytes]:
+        if number == MOUNT_ROOT:
+            return {}
+        what = self._node(number)
+        return {} if isinstance(what, Virtual) else what.inode.xattrs or {}
+
+
+def _ordinal(year: int, month: int) -> int:
+    return date(year, month, 1).toordinal() if year <= date.max.year else date.max.toordinal()
+
+
+def _plain(names: list[tuple[bytes, int]], offset: int) -> list[DirectoryEntry]:
+    """List directories by their ordinal number, ``.`` and ``..`` first."""
+    every = [(b".", PAST), (b"..", PAST), *names]
+    return [
+        DirectoryEntry(name, ino, place, stat.S_IFDIR)
+        for place, (name, ino) in enumerate(every, 1)
+        if place > offset
+    ]

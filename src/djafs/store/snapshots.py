@@ -1,0 +1,234 @@
+"""Snapshots: the tree at the end of a day, read from the index (docs/architecture.md).
+
+Everything here is asked of the index alone, so it can be asked by any process; the daemon brings
+the index up to date before it asks.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import NamedTuple
+from zlib import crc32
+
+from djafs.disk import rows
+from djafs.disk.extents import Extent
+from djafs.disk.index import Index
+from djafs.model import LIVE_ROOT, Calendar, Inode
+
+_LIVE = (
+    "SELECT d.name, d.cookie, d.begin, d.made, "
+    + ", ".join("i." + column for column in rows.INODE.split(", "))
+    + " FROM dentry d JOIN inode i ON i.ino = d.ino WHERE d.parent = ? AND "
+)
+_LIVE_NAME = _LIVE + "d.hash = ? AND d.name = ?"
+_LIVE_PAGE = _LIVE + "d.cookie > ? ORDER BY d.cookie LIMIT ?"
+_VERSION = f"SELECT {rows.VERSION} FROM version WHERE ino = ?"
+
+
+class Found(NamedTuple):
+    """A name in a snapshot. ``place`` orders the entries of a directory (Snapshots.entries)."""
+
+    name: bytes
+    inode: Inode
+    place: Place
+
+
+class Place(NamedTuple):
+    """Where a listing of a snapshot goes on: behind a cookie of the live tree, or a past name."""
+
+    cookie: int
+    name: bytes | None = None
+
+
+class _Binding(NamedTuple):
+    day: int
+    ino: int | None
+    made: bool
+
+
+class Snapshots:
+    """Questions about past days, over one connection. Thread-safe."""
+
+    def __init__(self, index: Index, calendar: Calendar) -> None:
+        self._index = index
+        self._db = index.connection
+        self._calendar = calendar
+        self._lock = threading.RLock()
+
+    # Days
+
+    def days(self) -> list[int]:
+        """Return the days that saw a change, ascending."""
+        with self._lock:
+            return [day for (day,) in self._db.execute("SELECT day FROM day ORDER BY day")]
+
+    def first_day(self) -> int | None:
+        """Return the first day that saw a change."""
+        with self._lock:
+            row = self._db.execute("SELECT min(day) FROM day").fetchone()
+        return None if row is None else row[0]
+
+    # Inodes
+
+    def inode(self, ino: int, day: int) -> Inode | None:
+        """Return the state of an inode at the end of ``day``."""
+        with self._lock:
+            row = self._db.execute(
+                f"SELECT {rows.INODE} FROM inode WHERE ino = ? AND nlink > 0", (ino,)
+            ).fetchone()
+            return self._state(ino, rows.inode_of(row) if row else None, day)
+
+    def _state(self, ino: int, live: Inode | None, day: int) -> Inode | None:
+        if live is not None and self._calendar.day_of(live.effective()) <= day:
+            return live
+        row = self._db.execute(
+            _VERSION + " AND day <= ? ORDER BY day DESC LIMIT 1", (ino, day)
+        ).fetchone()
+        if row is None:
+            # Shown although it began later: a directory that its contents make older.
+            row = self._db.execute(_VERSION + " ORDER BY day LIMIT 1", (ino,)).fetchone()
+        return rows.version_of(row) if row else live
+
+    def version(self, state: Inode) -> Inode | None:
+        """Return a state that :meth:`inode` once returned as the index holds it now."""
+        with self._lock:
+            query = f"SELECT {rows.INODE} FROM inode WHERE ino = ? AND version = ?"
+            row = self._db.execute(query, (state.ino, state.version)).fetchone()
+            if row is not None:
+                return rows.inode_of(row)
+            row = self._db.execute(_VERSION + " AND version = ?", (state.ino, state.version))
+            found = row.fetchone()
+        return rows.version_of(found) if found else None
+
+    def extents(self, state: Inode, part: int) -> list[Extent]:
+        """Return what part ``part`` of a state that :meth:`inode` returned consists of."""
+        if part == 0:
+            return state.extents
+        with self._lock:
+            row = self._db.execute(
+                "SELECT extents FROM past_part WHERE ino = ? AND part = ? AND until >= ?"
+                " ORDER BY until LIMIT 1",
+                (state.ino, part, state.version),
+            ).fetchone()
+            if row is None:
+                row = self._db.execute(
+                    "SELECT extents FROM part WHERE ino = ? AND part = ? AND version <= ?",
+                    (state.ino, part, state.version),
+                ).fetchone()
+        return rows.unpack_extents(row[0]) if row else []
+
+    def count_files(self, directory: int) -> int:
+        """Return the names of regular files in and below a directory of the live tree."""
+        with self._lock:
+            return self._index.count_files(directory)
+
+    # Names
+
+    def lookup(self, parent: int, name: bytes, day: int) -> Inode | None:
+        """Return the state of what ``name`` in directory ``parent`` was at the end of ``day``."""
+        with self._lock:
+            row = self._db.execute(_LIVE_NAME, (parent, crc32(name), name)).fetchone()
+            return self._resolve(parent, name, row, day)
+
+    def _bindings(self, parent: int, name: bytes) -> list[_Binding]:
+        query = "SELECT day, ino, made FROM binding WHERE parent = ? AND name = ? ORDER BY day"
+        found = self._db.execute(query, (parent, name))
+        return [_Binding(day, ino, bool(made)) for day, ino, made in found]
+
+    def _resolve(
+        self, parent: int, name: bytes, row: rows.Row | None, day: int, past: bool = True
+    ) -> Inode | None:
+        """Return what a name was, given its live row; ``past`` is False if it has no history."""
+        bindings = self._bindings(parent, name) if past else []
+        live = rows.inode_of(row[4:]) if row else None
+        if row is not None and live is not None:
+            begin = self._begin_day(row, live, bindings)
+            if begin <= day:
+                return self._state(live.ino, live, day)
+        ino = None
+        for binding in bindings:
+            if binding.day <= day:
+                ino = binding.ino
+        if ino is None and not (bindings and bindings[0].day <= day):
+            ino = self._older(bindings, row, live, day)
+        return self.inode(ino, day) if ino is not None else None
+
+    def _begin_day(self, row: rows.Row, live: Inode, bindings: list[_Binding]) -> int:
+        begin, made = row[2] or 0, row[3] or 0
+        day = self._calendar.day_of(live.began(made) if made else begin)
+        # Never before the previous binding of that name ended.
+        return max(day, bindings[-1].day) if bindings else day
+
+    def _older(
+        self, bindings: list[_Binding], row: rows.Row | None, live: Inode | None, day: int
+    ) -> int | None:
+        """Return the directory that the first binding of a name leads to, if it is old enough."""
+        if bindings:
+            first, made = bindings[0].ino, bindings[0].made
+        elif row is not None and live is not None and live.is_directory:
+            first, made = live.ino, bool(row[3])
+        else:
+            return None
+        if first is None or not made:
+            return None
+        since = self._db.execute("SELECT day FROM since WHERE ino = ?", (first,)).fetchone()
+        return first if since is not None and since[0] <= day else None
+
+    def entries(self, parent: int, after: Place | None, limit: int, day: int) -> list[Found]:
+        """Return up to ``limit`` entries of a directory at the end of ``day``, behind ``after``.
+
+        First come names that still mean what they meant then, in the order of the live tree, so
+        that what lies side by side in an archive is read side by side; then past ones by name.
+        """
+        with self._lock:
+            past = self._db.execute(
+                "SELECT 1 FROM binding WHERE parent = ? LIMIT 1", (parent,)
+            ).fetchone()
+            found: list[Found] = []
+            if after is None or after.name is None:
+                self._add_live(found, parent, after.cookie if after else 0, limit, day, past)
+                after = None
+            if past and len(found) < limit:
+                self._add_past(found, parent, (after and after.name) or b"", limit, day)
+            return found
+
+    def _add_live(
+        self, found: list[Found], parent: int, cookie: int, limit: int, day: int, past: object
+    ) -> None:
+        while len(found) < limit:
+            page = self._db.execute(_LIVE_PAGE, (parent, cookie, limit)).fetchall()
+            for row in page:
+                cookie = row[1]
+                if not past or self._is_live(parent, row, day):
+                    state = self._resolve(parent, row[0], row, day, past=bool(past))
+                    if state is not None:
+                        found.append(Found(row[0], state, Place(cookie)))
+                        if len(found) == limit:
+                            return
+            if len(page) < limit:
+                return
+
+    def _is_live(self, parent: int, row: rows.Row, day: int) -> bool:
+        """Return whether a live name with history is listed with the live ones."""
+        bindings = self._bindings(parent, row[0])
+        if not bindings:
+            return True
+        return self._begin_day(row, rows.inode_of(row[4:]), bindings) <= day
+
+    def _add_past(self, found: list[Found], parent: int, name: bytes, limit: int, day: int) -> None:
+        query = "SELECT min(name) FROM binding WHERE parent = ? AND name > ?"
+        while len(found) < limit:
+            (following,) = self._db.execute(query, (parent, name)).fetchone()
+            if following is None:
+                return
+            name = following
+            row = self._db.execute(_LIVE_NAME, (parent, crc32(name), name)).fetchone()
+            if row is not None and self._is_live(parent, row, day):
+                continue
+            state = self._resolve(parent, name, row, day)
+            if state is not None:
+                found.append(Found(name, state, Place(0, name)))
+
+
+ROOT = LIVE_ROOT
+"""Inode number of the root of every snapshot."""
