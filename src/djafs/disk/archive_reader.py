@@ -213,7 +213,10 @@ class Archives:
         return reader.cut(frames, numbers[0], at, length)
 
     def cached(self, archive: int, at: int, length: int) -> bytes | None:
-        """Return what :meth:`read` would if it is all in memory, else None. Never blocks."""
+        """Return what :meth:`read` would if it is all in memory, else None. Never blocks.
+
+        Raises ArchiveDamageError if the archive, being open, has no such bytes.
+        """
         if not length:
             return b""
         reader = self._opened(archive)

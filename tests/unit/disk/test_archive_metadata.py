@@ -1,6 +1,7 @@
 """The .djfm file: what is written is read, and people can read it too."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,12 @@ def test_the_keys_are_those_of_the_format_page():
         "compressed_bytes", "frames", "oldest_ns", "newest_ns", "level", "sha256", "created_ns",
         "oldest", "newest", "created",
     ]  # fmt: skip
+
+
+def test_the_example_of_the_format_page_is_one():
+    page = (Path(__file__).parents[3] / "docs/formats/archive.md").read_bytes()
+    example = page.partition(b"```json\n")[2].partition(b"```")[0]
+    assert encode(decode(example, "17.djfm")) == example
 
 
 def test_unknown_keys_are_ignored():
