@@ -142,7 +142,10 @@ class ArchiveReader:
         if at < 0 or length <= 0 or at + length > table.tar_size:
             what = f"its tar of {table.tar_size} bytes has no {length} bytes at {at}"
             raise self.damage(self.size, what)
-        return range(table.frame_at(at), table.frame_at(at + length - 1) + 1)
+        first = table.frame_at(at)
+        if at + length <= table.tar[first + 1]:
+            return range(first, first + 1)
+        return range(first, table.frame_at(at + length - 1) + 1)
 
     def cut(self, frames: Sequence[bytes], first: int, at: int, length: int) -> bytes:
         """Cut the range out of its inflated frames, of which ``first`` is the first's number."""
