@@ -11,11 +11,13 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
+from struct import Struct
 
 from djafs.fuse.errors import FuseError
 
 _DEVICE = "/dev/fuse"
 _PROGRAM = "fusermount3"
+_INT = Struct("=i")
 
 
 def escape_option(value: str) -> str:
@@ -57,9 +59,11 @@ def mount(mountpoint: str, options: Sequence[str] = ()) -> int:
         theirs.close()
         if result.returncode == 0:
             # It has been sent before fusermount3 ended, so this does not wait.
-            _, descriptors, _, _ = socket.recv_fds(ours, 1, 1, socket.MSG_CMSG_CLOEXEC)
-            if descriptors:
-                return descriptors[0]
+            # (Not socket.recv_fds, which forgets its flags.)
+            room = socket.CMSG_LEN(_INT.size)
+            for _, _, content in ours.recvmsg(1, room, socket.MSG_CMSG_CLOEXEC)[1]:
+                descriptor: int = _INT.unpack(content)[0]
+                return descriptor
     raise FuseError(f"cannot mount on {mountpoint}: {_complaint(result.stderr)}")
 
 

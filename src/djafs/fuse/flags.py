@@ -87,7 +87,8 @@ class InitFlag(IntFlag):
     EXPLICIT_INVAL_DATA = 1 << 25  # a changed size only truncates pages, it does not drop them all
     MAP_ALIGNMENT = 1 << 26
     SUBMOUNTS = 1 << 27
-    HANDLE_KILLPRIV_V2 = 1 << 28  # the filesystem drops set-id bits when told to, and on chown
+    # The filesystem drops set-id bits when told to, and on chown; saves a GETXATTR for each write.
+    HANDLE_KILLPRIV_V2 = 1 << 28
     SETXATTR_EXT = 1 << 29  # SETXATTR has setxattr_flags
     INIT_EXT = 1 << 30  # flags2 is there
     INIT_RESERVED = 1 << 31

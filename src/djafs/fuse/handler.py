@@ -28,10 +28,14 @@ class Handler(NodeOperations, NameOperations, ContentOperations):
     """A filesystem in which nothing is implemented."""
 
     def init(self, info: InitInfo) -> None:
-        """Begin: the kernel and the server have agreed on ``info``. Called once, first."""
+        """Begin: the kernel and the server have agreed on ``info``. Called once, first.
+
+        An exception refuses the mount: everything in it fails with ECONNREFUSED, and ``serve``
+        raises it.
+        """
 
     def destroy(self) -> None:
-        """End: no request follows, and every node is forgotten. Called once, last.
+        """End: no request follows, and every node is forgotten. Called once, last, after init.
 
         The kernel has let go of the filesystem by then, or the server was stopped by an
         exception.

@@ -12,6 +12,7 @@ from djafs.fuse.requests import Message
 from djafs.fuse.values import InitInfo
 
 _BODY = wire.REQUEST_HEADER.size
+_LARGEST_XATTR = 1 << 16
 
 #: What costs nothing and changes nothing that a handler has to know about.
 #: READDIRPLUS is used where the kernel expects that the attributes will be wanted.
@@ -79,8 +80,8 @@ class Config:
 
 
 def buffer_size(config: Config) -> int:
-    """Return how many bytes the largest request takes: data of a WRITE, and a page before it."""
-    return max(config.max_write + mmap.PAGESIZE, wire.SMALLEST_BUFFER)
+    """Return how many bytes to read at once: data of a WRITE or SETXATTR, and a page before it."""
+    return max(config.max_write, _LARGEST_XATTR) + mmap.PAGESIZE
 
 
 def answer_init(config: Config, message: Message, length: int) -> tuple[InitInfo | None, bytes]:

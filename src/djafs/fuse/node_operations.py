@@ -40,10 +40,11 @@ class NodeOperations:
     def getattr(self, request: Request, handle: int | None) -> AttributesReply | Deferred:
         """Return the attributes of the node.
 
-        Sent by stat(2) and the like when what the kernel knows is older than it was valid, and
-        before appending or finding the end of a file in that case. ``handle`` is given when an
-        open file is asked about. The type in ``mode`` must be that of the entry: a node whose
-        type changes is made bad by the kernel.
+        Sent by stat(2) and the like when what the kernel knows is older than it was valid, or was
+        dropped: after a write, and for a directory after every change in it. In that case also
+        before appending, and, with ``default_permissions``, before the directory is searched.
+        ``handle`` is given when an open file is asked about. The type in ``mode`` must be that of
+        the entry: a node whose type changes is made bad by the kernel.
         """
         not_implemented()
 
@@ -76,8 +77,9 @@ class NodeOperations:
 
         ``size`` is the caller's room, 0 when only the size of the value is wanted: the server
         answers with that, or with ERANGE, so it need not be looked at. Nothing is cached. The
-        kernel asks for ``security.capability`` before the first write to a file after it was
-        looked up, and for ``system.posix_acl_*`` with FUSE_POSIX_ACL. ENOSYS means that nothing
+        kernel asks for ``security.capability`` before every write through the page cache, with
+        FUSE_HANDLE_KILLPRIV_V2 only before the first one since it got the attributes, and for
+        ``system.posix_acl_*`` with FUSE_POSIX_ACL. ENOSYS means that nothing
         here has extended attributes: not asked again, callers get EOPNOTSUPP.
         """
         not_implemented()

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from djafs.fuse import notifications, requests, wire
-from djafs.fuse.errors import FuseError
+from djafs.fuse import requests, wire
 from djafs.fuse.handler import Handler
 from djafs.fuse.negotiation import Config, answer_init, buffer_size
+from djafs.fuse.notifications import NOT_WANTED, Notifier
 from djafs.fuse.operations import Encode, operations_for
 from djafs.fuse.pool import Pool
 from djafs.fuse.replies import Reply, failure, nothing
@@ -30,8 +30,6 @@ from djafs.fuse.wire import Opcode
 _READ_AGAIN = {errno.EINTR, errno.EAGAIN, errno.ENOENT}
 #: The filesystem was unmounted, or its connection aborted (FUSE_ABORT_ERROR).
 _GONE = {errno.ENODEV, errno.ECONNABORTED}
-#: The kernel no longer waits for this reply, or for any; or does not know the notified node.
-_NOT_WANTED = {errno.ENOENT, errno.ENODEV, errno.ECONNABORTED}
 _LARGEST_ERRNO = 511
 
 _log = logging.getLogger(__name__)
@@ -45,7 +43,7 @@ def log_error(error: Exception, request: Request) -> None:
     _log.error("%r failed: %s", request, error, exc_info=None if expected else error)
 
 
-class Server:
+class Server(Notifier):
     """Serves one mount from its descriptor.
 
     To stop it, unmount; there is no other way that loses nothing. ``guard`` is held while a
@@ -63,7 +61,7 @@ class Server:
         guard: AbstractContextManager[Any] | None = None,
         on_error: ErrorHook = log_error,
     ) -> None:
-        self._descriptor = descriptor
+        super().__init__(descriptor)
         self._handler = handler
         self._config = Config() if config is None else config
         self._guard: AbstractContextManager[Any] = threading.Lock() if guard is None else guard
@@ -75,9 +73,6 @@ class Server:
         self._table: dict[int, tuple[Any, ...]] = {}
         self._info: InitInfo | None = None
         self._buffer = bytearray(buffer_size(self._config))
-        #: Held while a notification is written, so that it cannot meet a closed descriptor.
-        self._notifying = threading.Lock()
-        self._closed = False
 
     @property
     def info(self) -> InitInfo | None:
@@ -88,8 +83,8 @@ class Server:
         """Answer requests until the filesystem is unmounted, then close the descriptor.
 
         Deferred requests are finished, and the handler is told to end, before this returns.
-        Raises FuseError if the kernel is too old, and whatever a signal handler raises on this
-        thread.
+        Raises FuseError if the kernel is too old, and whatever the handler's ``init`` or a signal
+        handler raises on this thread.
         """
         try:
             self._answer()
@@ -100,9 +95,7 @@ class Server:
                     with self._guard:
                         self._handler.destroy()
             finally:
-                with self._notifying:
-                    self._closed = True
-                    os.close(self._descriptor)
+                self._close()
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -172,6 +165,9 @@ class Server:
     def _answer_special(self, request: Request, length: int) -> None:
         """Answer what is the server's own, unknown, or too short for its opcode."""
         opcode, unique = request.opcode, request.unique
+        if opcode == Opcode.INIT:
+            self._answer_init(request, length)
+            return
         try:
             with self._guard:
                 if opcode == Opcode.FORGET:
@@ -182,8 +178,6 @@ class Server:
                     return
             if opcode == Opcode.INTERRUPT:
                 self._interrupt(requests.interrupt(self._buffer, length))
-            elif opcode == Opcode.INIT:
-                self._reply(self._init(length), request)
             elif opcode == Opcode.DESTROY:
                 self._reply(nothing(unique, None, ()), request)
             elif opcode in self._table:
@@ -191,22 +185,24 @@ class Server:
                 self._reply(self._refuse(error, request, errno.EINVAL), request)
             elif opcode != Opcode.NOTIFY_REPLY:
                 self._reply(failure(unique, errno.ENOSYS), request)
-        except FuseError:
-            self._reply(failure(unique, errno.EPROTO), request)
-            raise
         except Exception as error:
-            self._on_error(error, request)
+            self._report(error, request)
 
-    def _init(self, length: int) -> bytes:
-        """Answer INIT, and be ready for what follows."""
-        info, reply = answer_init(self._config, self._buffer, length)
-        if info is not None and self._info is None:
-            with self._guard:
-                self._handler.init(info)
+    def _answer_init(self, request: Request, length: int) -> None:
+        """Answer INIT, and be ready for what follows; or refuse the whole mount, and raise."""
+        try:
+            info, reply = answer_init(self._config, self._buffer, length)
+            if info is not None:
+                with self._guard:
+                    self._handler.init(info)
+        except BaseException:
+            self._reply(failure(request.unique, errno.EPROTO), request)
+            raise
+        if info is not None:
             self._info = info
             for opcode, (method, *rest) in operations_for(info.flags).items():
                 self._table[opcode] = (getattr(self._handler, method), *rest)
-        return reply
+        self._reply(reply, request)
 
     # --- deferred requests ----------------------------------------------------------------------
 
@@ -265,7 +261,7 @@ class Server:
 
     def _reply_failed(self, error: OSError, request: Request) -> None:
         """Go on: the kernel has ended the request itself, with EIO if it disliked the reply."""
-        if error.errno not in _NOT_WANTED:
+        if error.errno not in NOT_WANTED:
             self._report(error, request)
 
     def _report(self, error: Exception, request: Request) -> None:
@@ -274,42 +270,3 @@ class Server:
             self._on_error(error, request)
         except Exception:
             _log.exception("reporting an error of %r failed", request)
-
-    # --- notifications --------------------------------------------------------------------------
-
-    def notify_inval_inode(self, nodeid: int, offset: int = 0, length: int = 0) -> bool:
-        """Drop what the kernel has cached of a node: its attributes, and pages from ``offset`` on.
-
-        ``length`` 0 means to the end, a negative ``offset`` no pages at all. Like all
-        notifications it may be sent by any thread but the one that serves: the kernel may wait
-        for requests of that node to be answered first. Returns False if the kernel does not know
-        the node, or the filesystem is gone.
-        """
-        return self._notify(notifications.inval_inode(nodeid, offset, length))
-
-    def notify_inval_entry(self, parent: int, name: bytes, *, expire_only: bool = False) -> bool:
-        """Drop a cached name, or the knowledge that it does not exist; see notify_inval_inode.
-
-        With ``expire_only`` (FUSE_HAS_EXPIRE_ONLY) it is only looked up again when next used.
-        """
-        return self._notify(notifications.inval_entry(parent, name, expire_only=expire_only))
-
-    def notify_delete(self, parent: int, child: int, name: bytes) -> bool:
-        """Tell that a name was removed, so that inotify tells it too; see notify_inval_inode."""
-        return self._notify(notifications.delete(parent, child, name))
-
-    def notify_store(self, nodeid: int, offset: int, data: bytes) -> bool:
-        """Put ``data`` into the kernel's cache of a file; see notify_inval_inode."""
-        return self._notify(notifications.store(nodeid, offset, data))
-
-    def _notify(self, message: bytes) -> bool:
-        with self._notifying:
-            if self._closed:
-                return False
-            try:
-                os.write(self._descriptor, message)
-            except OSError as error:
-                if error.errno in _NOT_WANTED:
-                    return False
-                raise
-        return True

@@ -15,8 +15,6 @@ MAJOR = 7
 OLDEST_MINOR = 31
 NEWEST_MINOR = 45
 ROOT_NODE = 1
-#: The kernel refuses reads of the device with less room than this.
-SMALLEST_BUFFER = 8192
 
 
 class Opcode(IntEnum):

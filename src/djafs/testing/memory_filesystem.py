@@ -13,13 +13,9 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import NoReturn
 
 from djafs.fuse import (
     FOREVER,
-    ROOT_NODE,
-    Attributes,
     AttributesReply,
     Created,
     Deferred,
@@ -36,6 +32,7 @@ from djafs.fuse import (
     mount,
     negative_entry,
 )
+from djafs.testing.memory_tree import Node, Tree, fail
 
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
@@ -46,83 +43,22 @@ IOCTL_COUNT = 2 << 30 | 8 << 16 | ord("m") << 8 | 1
 #: _IOWR('m', 2, char[16]): the argument, reversed.
 IOCTL_REVERSE = 3 << 30 | 16 << 16 | ord("m") << 8 | 2
 
-_LONGEST_NAME = 255
 _LARGEST_FILE = 1 << 28
 
 
-def fail(number: int) -> NoReturn:
-    """Answer with an errno."""
-    raise OSError(number, os.strerror(number))
-
-
-@dataclass(slots=True)
-class Node:
-    """An inode.
-
-    Invariant: it is in ``MemoryFilesystem.nodes`` as long as it has names (``nlink``) or the
-    kernel knows it (``lookups``).
-    """
-
-    ino: int
-    mode: int
-    uid: int
-    gid: int
-    nlink: int = 1
-    rdev: int = 0
-    lookups: int = 0
-    atime: int = 0
-    mtime: int = 0
-    ctime: int = 0
-    parent: int = ROOT_NODE  # of a directory
-    content: bytearray = field(default_factory=bytearray)  # of a link: its target
-    xattrs: dict[bytes, bytes] = field(default_factory=dict)
-    #: Name to cookie and node, in the order of the cookies, which are never used again.
-    children: dict[bytes, tuple[int, Node]] = field(default_factory=dict)
-    last_cookie: int = 2  # 1 and 2 are those of "." and ".."
-
-    def attributes(self) -> Attributes:
-        """Return what stat(2) shows."""
-        size = len(self.content)
-        return Attributes(
-            ino=self.ino,
-            size=size,
-            blocks=(size + 511) // 512,
-            atime=self.atime,
-            mtime=self.mtime,
-            ctime=self.ctime,
-            mode=self.mode,
-            nlink=self.nlink,
-            uid=self.uid,
-            gid=self.gid,
-            rdev=self.rdev,
-        )
-
-    def entry(self, *, counted: bool = True) -> Entry:
-        """Return the entry of a name of this node, which counts as a lookup."""
-        if counted:
-            self.lookups += 1
-        return Entry(self.ino, 0, self.attributes(), FOREVER, FOREVER)
-
-    def changed(self) -> None:
-        """Note that content or children have changed."""
-        self.mtime = self.ctime = time.time_ns()
-
-
 class MemoryFilesystem(Handler):
-    """All state is in ``nodes``; only the serving thread touches it."""
+    """All state is in ``tree``; only the serving thread touches it."""
 
     def __init__(self) -> None:
-        root = Node(ROOT_NODE, stat.S_IFDIR | 0o755, os.getuid(), os.getgid(), nlink=2)
-        root.atime = root.mtime = root.ctime = time.time_ns()
-        self.nodes: dict[int, Node] = {ROOT_NODE: root}
-        self._last_ino = ROOT_NODE
+        self.tree = Tree()
+        self.nodes = self.tree.nodes
 
     # --- nodes ----------------------------------------------------------------------------------
 
     def forget(self, nodeid: int, nlookup: int) -> None:
         node = self.nodes[nodeid]
         node.lookups -= nlookup
-        self._drop_if_unused(node)
+        self.tree.drop_if_unused(node)
 
     def getattr(self, request: Request, handle: int | None) -> AttributesReply:
         return AttributesReply(self.nodes[request.nodeid].attributes(), FOREVER)
@@ -195,12 +131,7 @@ class MemoryFilesystem(Handler):
         return node.entry()
 
     def mkdir(self, request: Request, name: bytes, mode: int, umask: int) -> Entry:
-        parent = self.nodes[request.nodeid]
-        node = self._add(request, name, stat.S_IFDIR | mode | parent.mode & stat.S_ISGID)
-        node.nlink = 2
-        node.parent = parent.ino
-        parent.nlink += 1
-        return node.entry()
+        return self._add(request, name, stat.S_IFDIR | mode).entry()
 
     def create(
         self, request: Request, name: bytes, flags: int, mode: int, umask: int, open_flags: int
@@ -212,40 +143,29 @@ class MemoryFilesystem(Handler):
 
     def link(self, request: Request, nodeid: int, new_name: bytes) -> Entry:
         node = self.nodes[nodeid]
-        self._bind(self.nodes[request.nodeid], new_name, node)
+        self.tree.bind(self.nodes[request.nodeid], new_name, node)
         node.nlink += 1
         node.ctime = time.time_ns()
         return node.entry()
 
     def unlink(self, request: Request, name: bytes) -> None:
-        self._remove(self.nodes[request.nodeid], name)
+        self.tree.remove(self.nodes[request.nodeid], name)
 
     def rmdir(self, request: Request, name: bytes) -> None:
-        self._remove(self.nodes[request.nodeid], name)
+        self.tree.remove(self.nodes[request.nodeid], name)
 
     def rename(
         self, request: Request, name: bytes, new_parent: int, new_name: bytes, flags: int
     ) -> None:
-        if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE):
-            fail(errno.EINVAL)
         source, target = self.nodes[request.nodeid], self.nodes[new_parent]
-        node = self._child(source, name)
-        other = target.children.get(new_name)
-        if flags & RENAME_EXCHANGE:
-            exchanged = self._child(target, new_name)
-            source.children[name] = (source.children[name][0], exchanged)
-            target.children[new_name] = (target.children[new_name][0], node)
-            self._moved(exchanged, target, source)
+        if flags == RENAME_EXCHANGE:
+            self.tree.exchange(source, name, target, new_name)
+        elif flags not in (0, RENAME_NOREPLACE):
+            fail(errno.EINVAL)
+        elif flags == RENAME_NOREPLACE and new_name in target.children:
+            fail(errno.EEXIST)
         else:
-            if other is not None:
-                if flags & RENAME_NOREPLACE:
-                    fail(errno.EEXIST)
-                self._remove(target, new_name)
-            self._bind(target, new_name, node)
-            del source.children[name]
-        self._moved(node, source, target)
-        source.changed()
-        target.changed()
+            self.tree.move(source, name, target, new_name)
 
     def opendir(self, request: Request, flags_: int) -> Opened:
         return Opened(0, flags.FOPEN_CACHE_DIR | flags.FOPEN_KEEP_CACHE)
@@ -271,6 +191,9 @@ class MemoryFilesystem(Handler):
             # Resumed: it was sent, so it counts.
             if each.entry is not None:
                 self.nodes[each.ino].lookups += 1
+
+    def _add(self, request: Request, name: bytes, mode: int) -> Node:
+        return self.tree.add(self.nodes[request.nodeid], name, mode, request.uid, request.gid)
 
     # --- content --------------------------------------------------------------------------------
 
@@ -312,59 +235,6 @@ class MemoryFilesystem(Handler):
         if command == IOCTL_REVERSE:
             return IoctlReply(0, in_bytes[::-1])
         return fail(errno.ENOTTY)
-
-    # --- the tree -------------------------------------------------------------------------------
-
-    def _child(self, directory: Node, name: bytes) -> Node:
-        found = directory.children.get(name)
-        return fail(errno.ENOENT) if found is None else found[1]
-
-    def _add(self, request: Request, name: bytes, mode: int) -> Node:
-        """Create a node with a name."""
-        parent = self.nodes[request.nodeid]
-        self._last_ino += 1
-        gid = parent.gid if parent.mode & stat.S_ISGID else request.gid
-        node = Node(self._last_ino, mode, request.uid, gid)
-        self._bind(parent, name, node)
-        node.atime = node.mtime = node.ctime = parent.mtime
-        self.nodes[node.ino] = node
-        return node
-
-    def _bind(self, directory: Node, name: bytes, node: Node) -> None:
-        """Add a name of a node."""
-        if len(name) > _LONGEST_NAME:
-            fail(errno.ENAMETOOLONG)
-        if name in directory.children:
-            fail(errno.EEXIST)
-        directory.last_cookie += 1
-        directory.children[name] = (directory.last_cookie, node)
-        directory.changed()
-
-    def _remove(self, directory: Node, name: bytes) -> None:
-        """Remove a name, and the node if it was the last one."""
-        node = self._child(directory, name)
-        if node.children:
-            fail(errno.ENOTEMPTY)
-        del directory.children[name]
-        if stat.S_ISDIR(node.mode):
-            directory.nlink -= 1
-            node.nlink -= 1
-        node.nlink -= 1
-        directory.changed()
-        node.ctime = directory.ctime
-        self._drop_if_unused(node)
-
-    def _moved(self, node: Node, source: Node, target: Node) -> None:
-        """Note that a node has gone from one directory to another."""
-        if stat.S_ISDIR(node.mode):
-            node.parent = target.ino
-            source.nlink -= 1
-            target.nlink += 1
-        node.ctime = time.time_ns()
-
-    def _drop_if_unused(self, node: Node) -> None:
-        if not node.nlink and not node.lookups:
-            del self.nodes[node.ino]
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from djafs.fuse import DEFAULT_FLAGS, Config, Handler, InitFlag, wire
+from djafs.fuse import DEFAULT_FLAGS, Config, Handler, InitFlag
 from djafs.fuse.wire import Opcode
 from djafs.testing.fake_kernel import EVERY_FLAG, serving
 
@@ -140,7 +140,11 @@ def test_a_config_that_makes_no_sense(wrong):
 
 
 def test_a_smaller_write_is_a_smaller_buffer():
-    with serving(Handler(), Config(max_write=1 << 16), init=False) as kernel:
-        assert init_out(kernel.init().body).max_pages == 16
+    with serving(Handler(), Config(max_write=1 << 17), init=False) as kernel:
+        assert init_out(kernel.init().body).max_pages == 32
+        assert len(kernel.server._buffer) == (1 << 17) + 4096
+
+
+def test_there_is_always_room_for_an_extended_attribute():
+    with serving(Handler(), Config(max_write=4096)) as kernel:
         assert len(kernel.server._buffer) == (1 << 16) + 4096
-        assert len(kernel.server._buffer) >= wire.SMALLEST_BUFFER

@@ -435,3 +435,14 @@ def test_a_kernel_that_is_too_old():
     ):
         assert kernel.init(minor=30).error == errno.EPROTO
     assert recorder.calls == []
+
+
+def test_a_handler_that_cannot_begin():
+    class Unable(Recorder):
+        def init(self, info):
+            raise OSError(errno.ENOSPC, "no room for a log")
+
+    recorder = Unable()
+    with pytest.raises(OSError, match="no room"), serving(recorder, init=False) as kernel:
+        assert kernel.init().error == errno.EPROTO
+    assert recorder.calls == []
