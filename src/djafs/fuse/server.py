@@ -83,8 +83,9 @@ class Server(Notifier):
         """Answer requests until the filesystem is unmounted, then close the descriptor.
 
         Deferred requests are finished, and the handler is told to end, before this returns.
-        Raises FuseError if the kernel is too old, and whatever the handler's ``init`` or a signal
-        handler raises on this thread.
+        Raises FuseError if the kernel is too old, and whatever the handler's ``init`` raises. A
+        signal handler that runs on this thread should not raise: it would interrupt an operation,
+        whose answer an ``Exception`` becomes. Let it start a thread that unmounts.
         """
         try:
             self._answer()
