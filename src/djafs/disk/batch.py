@@ -87,7 +87,7 @@ class Batch:
     """Changes that the index does not have yet."""
 
     __slots__ = (
-        "archives", "contents", "events", "floor_segment", "inodes", "names", "next_archive",
+        "archives", "contents", "events", "floor_segment", "inodes", "last_segment", "names", "next_archive",
         "next_content", "next_ino", "parts", "position", "removed",
     )  # fmt: skip
 
@@ -96,6 +96,7 @@ class Batch:
         self.next_ino = next_ino
         self.next_content = content
         self.next_archive = archive
+        self.last_segment = 0
         self.inodes: dict[int, Inode | None] = {}
         self.names: dict[int, dict[bytes, Dentry | None]] = {}
         self.removed: list[tuple[int, int]] = []  # (parent, cookie)

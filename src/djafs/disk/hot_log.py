@@ -35,7 +35,8 @@ def checksums(data: bytes | memoryview) -> bytes:
 class HotLog:
     """The writer. Every mount begins a segment of its own at its first write."""
 
-    def __init__(self, host: Host, layout: Layout) -> None:
+    def __init__(self, host: Host, layout: Layout, last: int = 0) -> None:
+        """Go on behind segment ``last``: a number is never given twice, even if its file is gone."""
         self._host = host
         self._layout = layout
         present = numbers(layout.hot, "log")
@@ -44,7 +45,7 @@ class HotLog:
         self._descriptor = -1
         self._unsynced: list[int] = []
         self._lock = threading.Lock()
-        self.segment = present[-1] if present else 0
+        self.segment = max(last, present[-1] if present else 0)
         self._tail = SEGMENT
 
     @property
@@ -83,10 +84,19 @@ class HotLog:
             if current >= 0:
                 os.close(current)
 
+    def roll(self) -> None:
+        """Let the next write begin a segment, so that this one can go once it is packed."""
+        if self._descriptor >= 0 and self._tail:
+            with self._lock:
+                self._unsynced.append(self._descriptor)
+                self._descriptor = -1
+            self._tail = SEGMENT
+
     def drop_below(self, segment: int) -> int:
         """Remove every segment with a smaller number; return the bytes that came free."""
         freed = 0
-        for number in [n for n in self._sizes if n < min(segment, self.segment)]:
+        below = min(segment, self.segment if self._descriptor >= 0 else self.segment + 1)
+        for number in [n for n in self._sizes if n < below]:
             self._host.unlink(self._layout.hot_segment(number), "hot.unlink")
             freed += self._sizes.pop(number)
         self._total -= freed

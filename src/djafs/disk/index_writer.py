@@ -117,6 +117,7 @@ class IndexWriter:
             "ino": batch.next_ino,
             "content": batch.next_content,
             "archive": batch.next_archive,
+            "hot": batch.last_segment,
         }
         self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state.items())
 
@@ -184,7 +185,7 @@ class IndexWriter:
         if event.part == 0:
             found = self._db.execute(part_zero, (event.ino,)).fetchall()
             update = "UPDATE version SET extents = ?, hot = ? WHERE ino = ? AND day = ?"
-            keys = [(event.ino, day) for _, day in found]
+            keys: list[rows.Row] = [(event.ino, day) for _, day in found]
         else:
             found = self._db.execute(later, (event.ino, event.part)).fetchall()
             update = (

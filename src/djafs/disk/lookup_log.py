@@ -211,7 +211,7 @@ class LookupReader:
             self._fail(number, offset, "the line fails its checksum")
             return None
         try:
-            record = records.decode(line)
+            record: records.AnyRecord = records.decode(line)
         except msgspec.MsgspecError as error:
             self._fail(number, offset, f"not a record: {error}")
             return None
@@ -303,13 +303,13 @@ def open_segment(layout: Layout, number: int) -> BinaryIO:
     """
     path = segment_path(layout, number)
     try:
-        file = open(path, "rb", opener=_no_follow)
+        file = open(path, "rb", opener=_no_follow)  # noqa: SIM115 (handed to the caller)
     except OSError as error:
         raise LookupLogDamageError(f"{path} cannot be read: {error.strerror}") from error
     if not path.endswith(".zst"):
         return file
     inflated = zstandard.ZstdDecompressor().stream_reader(file, closefd=True)
-    return io.BufferedReader(inflated, 1 << 20)  # type: ignore[arg-type,return-value]
+    return io.BufferedReader(inflated, 1 << 20)  # type: ignore[return-value]
 
 
 def _no_follow(path: str, flags: int) -> int:

@@ -297,10 +297,12 @@ class LiveOperations:
         if inode.is_directory and self._is_below(heir, inode.ino):
             refuse(errno.EINVAL)
         if flags_ == 2:
-            if other is not None and other.is_directory:
-                if self._is_below(self.inode(parent), other.ino):
-                    refuse(errno.EINVAL)
+            if other is not None and self._is_below(self.inode(parent), other.ino):
+                refuse(errno.EINVAL)
             return
+        self._check_replace(parent, inode, heir, other)
+
+    def _check_replace(self, parent: int, inode: Inode, heir: Inode, other: Inode | None) -> None:
         if other is None:
             if inode.is_directory and heir.ino != parent and heir.nlink >= LINK_MAX:
                 refuse(errno.EMLINK)

@@ -1,0 +1,8 @@
+"""What a store does, without any mount.
+
+In reading order: :mod:`~djafs.store.identity` (what a store is, its lock),
+:mod:`~djafs.store.tree` (the live tree), :mod:`~djafs.store.changes` (what a record does to it),
+:mod:`~djafs.store.syncer` (durability, the index), :mod:`~djafs.store.recovery`,
+:mod:`~djafs.store.content` (reading), :mod:`~djafs.store.store` (the façade),
+:mod:`~djafs.store.snapshots` (past days), :mod:`~djafs.store.collector` (packing).
+"""

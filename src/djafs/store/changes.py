@@ -186,6 +186,7 @@ class Changes:
             place(extents, Extent(begin, size, record.seg, at, base, span, crcs))
             at += size
         inode.size = max(inode.size, record.off + length)
+        self._tree.last_segment = max(self._tree.last_segment, record.seg)
         if record.mode is not None:
             inode.mode = record.mode
 

@@ -78,6 +78,8 @@ class Collector:
     def _collect_once(self, cutoff: int, done: Collected) -> bool:
         """Make one archive; return whether there may be more to pack."""
         store = self._store
+        with store.guard:
+            store.hot.roll()
         store.syncer.flush()
         items, chosen = self._planner.plan(cutoff, self._skip)
         if not items:

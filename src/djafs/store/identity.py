@@ -46,9 +46,7 @@ def zone_of(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise UsageError(
-            f"there is no time zone {name!r}; try one such as Europe/Berlin"
-        ) from error
+        raise UsageError(f"there is no time zone {name!r}; one is Europe/Berlin") from error
 
 
 def read_identity(layout: Layout) -> Identity:

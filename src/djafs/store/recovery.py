@@ -52,7 +52,7 @@ def recover(host: Host, layout: Layout, store: str, calendar: Calendar) -> Recov
             writing.close()
             raise IndexDamageError(f"{layout.index} does not fit the lookup log")
     except IndexDamageError as error:
-        rebuilt = str(error)
+        rebuilt = str(error) if end != START else None  # a new store has had none
         writing = Index.create(layout.index)
     except sqlite3.Error as error:
         rebuilt = f"{layout.index}: {error}"

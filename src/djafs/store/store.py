@@ -53,7 +53,7 @@ class Store:
         self.guard = threading.Lock()
         self.calendar = Calendar(identity.zone())
         self.tree = recovered.tree
-        self.hot = HotLog(host, layout)
+        self.hot = HotLog(host, layout, self.tree.last_segment)
         self.log = LookupLog(host, layout, identity.id, recovered.position)
         self.content = ContentReader(
             self.tree, HotReader(layout), Archives(layout, FrameCache(frame_cache))

@@ -43,6 +43,7 @@ class Tree:
         self.next_ino = state.get("ino", LIVE_ROOT + 1)
         self.next_content = state.get("content", 1)
         self.next_archive = state.get("archive", 1)
+        self.last_segment = state.get("hot", 0)
         self.frozen: Batch | None = None
         self.generation = 1
         self.batch = self._new_batch(index.position())
@@ -65,6 +66,7 @@ class Tree:
         frozen.next_ino = self.next_ino
         frozen.next_content = self.next_content
         frozen.next_archive = self.next_archive
+        frozen.last_segment = self.last_segment
         self.generation += 1
         self.batch = self._new_batch(position)
         return frozen
