@@ -26,7 +26,7 @@ _LINE_SECONDS = 2.0
     example='djafs count /mnt/archive/live\necho "$(djafs count /srv/documents)"',
 )
 @click.option("--progress", is_flag=True, help="Show on stderr how far the count is.")
-@click.argument("path", metavar="[PATH]", default=".", type=click.Path())
+@click.argument("path", metavar="[PATH]", default=".", type=click.UNPROCESSED)
 def command(progress: bool, path: str) -> int:
     """Count the regular files at and below PATH (the current directory unless given).
 

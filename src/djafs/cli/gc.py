@@ -9,7 +9,7 @@ import click
 
 from djafs.cli.command import Command
 from djafs.cli.parameters import human_size
-from djafs.cli.statuses import OK
+from djafs.cli.statuses import ERRORS_LEFT, OK
 
 
 @click.command(
@@ -19,7 +19,7 @@ from djafs.cli.statuses import OK
     example="djafs gc /mnt/archive\ndjafs gc --json /mnt/archive",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for scripts.")
-@click.argument("mountpoint", metavar="MOUNTPOINT", type=click.Path())
+@click.argument("mountpoint", metavar="MOUNTPOINT", type=click.UNPROCESSED)
 def command(as_json: bool, mountpoint: str) -> int:
     """Pack everything that has settled in the store mounted on MOUNTPOINT.
 
@@ -30,7 +30,7 @@ def command(as_json: bool, mountpoint: str) -> int:
 
     done = request_gc(mountpoint)
     click.echo(json.dumps(done) if as_json else sentence(done))
-    return OK
+    return ERRORS_LEFT if done["failed"] else OK
 
 
 def sentence(done: dict[str, Any]) -> str:
@@ -38,7 +38,7 @@ def sentence(done: dict[str, Any]) -> str:
 
     The fields: ``files`` whose content was packed, of it ``duplicates`` that the store held
     already, into so many ``archives``; ``bytes_in`` of content, ``bytes_out`` of archives;
-    ``unsettled`` files left for later; ``seconds`` taken.
+    ``unsettled`` files left for later; ``failed`` ones that are damaged; ``seconds`` taken.
     """
     if done["files"]:
         line = (
@@ -50,6 +50,8 @@ def sentence(done: dict[str, Any]) -> str:
         line = "nothing to pack"
     if done["unsettled"]:
         line += f"; {_count(done['unsettled'], 'file')} not yet settled"
+    if done["failed"]:
+        line += f"; {_count(done['failed'], 'file')} cannot be read: see djafs validate"
     return f"{line} ({done['seconds']:.1f} s)"
 
 

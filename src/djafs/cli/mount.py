@@ -77,8 +77,8 @@ from djafs.mounting.options import (
     help="Zone whose midnights end a snapshot's day; only for a new store.  [default: UTC]",
 )
 @click.option("--status-fd", type=int, hidden=True)
-@click.argument("storage", metavar="STORAGE_PATH", type=click.Path())
-@click.argument("mountpoint", metavar="MOUNTPOINT", type=click.Path())
+@click.argument("storage", metavar="STORAGE_PATH", type=click.UNPROCESSED)
+@click.argument("mountpoint", metavar="MOUNTPOINT", type=click.UNPROCESSED)
 def command(
     foreground: bool,
     gc_interval: float,

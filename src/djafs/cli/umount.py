@@ -22,7 +22,8 @@ from djafs.cli.statuses import OK
     show_default=True,
     help="How long the daemon may take to close the store.",
 )
-@click.argument("mountpoint", metavar="MOUNTPOINT", type=click.Path())
+# Not click.Path, which looks at what is there: a mount whose daemon hangs would hang this too.
+@click.argument("mountpoint", metavar="MOUNTPOINT", type=click.UNPROCESSED)
 def command(timeout: float, mountpoint: str) -> int:
     """Unmount the store that is mounted on MOUNTPOINT.
 

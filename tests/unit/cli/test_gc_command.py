@@ -15,6 +15,7 @@ DONE = {
     "bytes_out": 1 << 19,
     "duplicates": 1,
     "unsettled": 0,
+    "failed": 0,
     "seconds": 0.25,
 }
 
@@ -49,6 +50,12 @@ def test_one_line_says_what_was_done(done, capsys, fields, line):
     done(**fields)
     assert main(["gc", "/mnt/archive"]) == 0
     assert capsys.readouterr().out == line + "\n"
+
+
+def test_damaged_content_is_said_and_makes_status_4(done, capsys):
+    done(failed=2)
+    assert main(["gc", "/mnt/archive"]) == 4
+    assert "; 2 files cannot be read: see djafs validate (" in capsys.readouterr().out
 
 
 def test_json_is_what_the_daemon_said(done, capsys):
