@@ -1,0 +1,231 @@
+"""``djafs validate``: check a store, mounted or not, and name what is affected.
+
+The checks are in :mod:`djafs.tools.validation`; here is their order. docs/validate.md says what
+they cover and what the findings mean.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from djafs.disk.index import Index
+from djafs.disk.layout import Layout, numbers
+from djafs.disk.lookup_log import segment_numbers
+from djafs.errors import IndexDamageError, LookupLogDamageError, NotAStoreError, UsageError
+from djafs.model import Calendar
+from djafs.store.identity import FORMAT, Identity, read_identity
+from djafs.tools.validation.archives import ArchiveCheck
+from djafs.tools.validation.compare import Comparison
+from djafs.tools.validation.damage import Suspect
+from djafs.tools.validation.findings import Finding, Kind, Progress, Tell
+from djafs.tools.validation.hot import HotCheck
+from djafs.tools.validation.leftovers import leftovers
+from djafs.tools.validation.log_check import LogCheck
+from djafs.tools.validation.log_lines import store_of
+from djafs.tools.validation.namespace import NamespaceCheck
+from djafs.tools.validation.references import References
+from djafs.tools.validation.text import TextReport, counted, sized
+from djafs.tools.validation.workspace import (
+    Workspace,
+    WorkspaceError,
+    index_problems,
+    is_mounted,
+)
+
+CLEAN = 0
+ERRORS_LEFT = 4
+
+
+def validate(path: str, *, verbose: bool, report: Callable[[str], None]) -> int:
+    """Check the store at ``path`` (absolute) and return an exit status of fsck(8): 0 or 4.
+
+    ``report`` is called with each line of text: findings as they are made, what was checked if
+    ``verbose``, and the number of errors at the end. Raises NotAStoreError, NewerFormatError,
+    WorkspaceError and OSError if the check cannot run.
+    """
+    text = TextReport(report)
+    check_store(Layout(path), text.tell, text.say if verbose else _silent)
+    report(text.summary())
+    return ERRORS_LEFT if text.errors else CLEAN
+
+
+def check_store(layout: Layout, tell: Tell, say: Progress) -> None:
+    """Check a store; every problem goes to ``tell``, what was checked to ``say``.
+
+    Raises as :func:`validate` does.
+    """
+    identity = _identity(layout, tell)
+    with Workspace(layout) as workspace:
+        try:
+            _Check(layout, identity, workspace, tell, say).run()
+        except sqlite3.OperationalError as error:
+            raise WorkspaceError(
+                f"the check needs room in {workspace.directory} ({error}): set TMPDIR to a "
+                "directory with room for twice the index"
+            ) from error
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+def _identity(layout: Layout, tell: Tell) -> Identity:
+    """Return the identity of the store, made up from the log if djafs.json is damaged."""
+    try:
+        identity = read_identity(layout)
+        try:
+            identity.zone()
+        except UsageError as error:
+            tell(Finding(Kind.IDENTITY, "djafs.json", str(error)))
+            return Identity(identity.format, identity.id, "", identity.created)
+        return identity
+    except NotAStoreError as error:
+        try:
+            store = store_of(layout)
+        except LookupLogDamageError:
+            raise error from None
+        tell(Finding(Kind.IDENTITY, "djafs.json", str(error)))
+        return Identity(FORMAT, store, "", 0)
+
+
+class _Check:
+    """One check of a store, step by step."""
+
+    def __init__(
+        self, layout: Layout, identity: Identity, workspace: Workspace, tell: Tell, say: Progress
+    ) -> None:
+        self._layout = layout
+        self._identity = identity
+        self._workspace = workspace
+        self._tell = tell
+        self._say = say
+        # Without a time zone days cannot be told, and the indexes not be compared.
+        self._calendar = Calendar(identity.zone()) if identity.time_zone else Calendar()
+        self._suspects: list[Suspect] = []
+
+    def run(self) -> None:
+        """Check everything."""
+        state = "mounted" if is_mounted(self._layout) else "not mounted"
+        self._say(f"store {self._identity.id or '(unknown)'}, {state}")
+        stored = self._copy_index()
+        log = self._check_log(stored)
+        self._check_namespace(log)
+        archives = self._check_archives(log)
+        self._check_hot(log)
+        self._check_references(log, archives)
+        self._check_leftovers(log, archives)
+
+    @contextmanager
+    def _timed(self) -> Iterator[Callable[[str], None]]:
+        """Give a function that says a line, followed by the seconds since the block began."""
+        began = time.monotonic()
+        yield lambda line: self._say(f"{line} ({time.monotonic() - began:.1f} s)")
+
+    def _copy_index(self) -> Index | None:
+        """Return a copy of the store's index if it is whole, and say so if it is not."""
+        with self._timed() as say:
+            try:
+                index = self._workspace.copy_index()
+                problems = index_problems(index)
+            except IndexDamageError as error:
+                self._tell_index(error)
+                return None
+            if problems:
+                what = "it is damaged as a database"
+                self._tell(Finding(Kind.INDEX_DAMAGED, "index.sqlite", what, (), problems))
+                return None
+            say(f"index: whole as a database, at record {index.position().seq:,} of the log")
+            return index
+
+    def _tell_index(self, error: IndexDamageError) -> None:
+        what = str(error).removeprefix(f"{self._layout.index} ")
+        kind = Kind.INDEX_DAMAGED
+        if what == "is missing":
+            kind, what = Kind.INDEX_MISSING, "it is missing"
+        elif "schema" in what:
+            kind = Kind.INDEX_OTHER_SCHEMA
+        self._tell(Finding(kind, "index.sqlite", what))
+
+    def _check_log(self, stored: Index | None) -> LogCheck:
+        with self._timed() as say:
+            log = LogCheck(
+                self._layout,
+                self._identity.id,
+                self._calendar,
+                self._workspace,
+                stored,
+                self._compare,
+                self._tell,
+            )
+            log.run()
+            segments = counted(len(segment_numbers(self._layout)), "segment")
+            say(f"lookup log: {segments}, {counted(log.records, 'record')}")
+            return log
+
+    def _compare(self, stored: Index, made: Index) -> None:
+        if not self._identity.time_zone:
+            self._say("index: not compared with the log, for the time zone is unknown")
+            return
+        with self._timed() as say:
+            comparison = Comparison(stored, made, self._calendar, self._workspace)
+            for finding in comparison.run():
+                self._tell(finding)
+            self._suspects += comparison.suspects
+            say(f"index: {counted(comparison.rows, 'row')} compared with the log")
+
+    def _check_namespace(self, log: LogCheck) -> None:
+        with self._timed() as say:
+            check = NamespaceCheck(log.basis.index, self._calendar, self._workspace)
+            for finding in check.run():
+                self._tell(finding)
+            say(f"live tree: {counted(check.inodes, 'inode')}")
+
+    def _check_archives(self, log: LogCheck) -> ArchiveCheck:
+        with self._timed() as say:
+            check = ArchiveCheck(log.basis.index, self._layout, self._workspace)
+            self._suspects += check.run()
+            number = counted(check.archives, "archive")
+            contents = counted(check.contents, "content")
+            say(f"archives: {number}, {contents}, {sized(check.bytes)}")
+            return check
+
+    def _check_hot(self, log: LogCheck) -> None:
+        with self._timed() as say:
+            check = HotCheck(log.basis.index, self._layout, self._workspace)
+            self._suspects += check.run()
+            present = counted(len(numbers(self._layout.hot, "log")), "segment")
+            say(f"hot cache: {present}, {check.segments} needed, {sized(check.bytes)} in use")
+
+    def _check_references(self, log: LogCheck, archives: ArchiveCheck) -> None:
+        """Find the files that are affected, and tell what is still needed."""
+        with self._timed() as say:
+            if self._suspects:
+                # Packing or compaction may have moved what is missing, and logged that before.
+                log.advance()
+            references = References(
+                log.basis.index, self._calendar, self._workspace, self._suspects
+            )
+            own = references.run()
+            say(f"content of files: {counted(references.lists, 'list')} of extents")
+        for suspect in [*self._suspects, *own]:
+            if suspect.archive and not archives.is_known(suspect.archive):
+                continue
+            if suspect.segment and not suspect.needed:
+                continue
+            self._tell(suspect.finding())
+
+    def _check_leftovers(self, log: LogCheck, archives: ArchiveCheck) -> None:
+        def is_known(archive: int) -> bool:
+            return archives.is_known(archive) or (
+                is_mounted(self._layout) and archive >= log.basis.next_archive
+            )
+
+        found = list(leftovers(self._layout, is_known))
+        if found:
+            log.advance()
+            found = list(leftovers(self._layout, is_known))
+        for finding in found:
+            self._tell(finding)

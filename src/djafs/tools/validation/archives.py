@@ -1,0 +1,195 @@
+"""Every archive from end to end, against itself, its metadata, and what the log knows in it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from djafs.disk import archive_metadata
+from djafs.disk.archive_metadata import ArchiveMetadata
+from djafs.disk.archive_scan import ArchiveScan, ScannedMember
+from djafs.disk.index import Index
+from djafs.disk.layout import Layout
+from djafs.errors import ArchiveDamageError
+from djafs.tools.validation.damage import Suspect
+from djafs.tools.validation.findings import Kind
+from djafs.tools.validation.workspace import Workspace
+
+_NUMBERS = "SELECT archive FROM archive UNION SELECT DISTINCT archive FROM content ORDER BY archive"
+_CONTENTS = "SELECT cid, at, size, digest FROM content WHERE archive = ? ORDER BY at"
+_MOST_METADATA = 1 << 20
+
+
+class _Content(NamedTuple):
+    cid: int
+    at: int
+    size: int
+    digest: bytes
+
+
+class _Sums(NamedTuple):
+    """What the members of an archive come to."""
+
+    members: int
+    bytes: int
+
+
+class ArchiveCheck:
+    """Streams each archive once. Contents that cannot be read go to table ``bad_content``."""
+
+    def __init__(self, index: Index, layout: Layout, workspace: Workspace) -> None:
+        self._db = index.connection
+        self._layout = layout
+        self._workspace = workspace
+        self.archives = 0
+        self.contents = 0
+        self.bytes = 0  # compressed
+
+    def run(self) -> Iterator[Suspect]:
+        """Yield what is wrong, archive by archive."""
+        numbers = [number for (number,) in self._db.execute(_NUMBERS)]
+        for number in numbers:
+            self.archives += 1
+            yield from self._check(number)
+
+    def is_known(self, archive: int) -> bool:
+        """Return whether the log still knows an archive."""
+        query = "SELECT 1 FROM archive WHERE archive = ?1 UNION SELECT 1 FROM content"
+        return self._db.execute(query + " WHERE archive = ?1", (archive,)).fetchone() is not None
+
+    def _suspect(self, kind: Kind, path: str, number: int, noun: str) -> Suspect:
+        where = os.path.relpath(path, self._layout.root)
+        return Suspect(kind, where, self._workspace.affected(), archive=number, noun=noun)
+
+    def _check(self, number: int) -> Iterator[Suspect]:
+        path = self._layout.archive(number)
+        contents = self._contents(number)
+        missing = _missing(path)
+        if missing:
+            suspect = self._suspect(Kind.ARCHIVE_MISSING, path, number, "problem")
+            suspect.add(missing)
+            for content in contents:
+                self._spoil(content, suspect)
+            yield suspect
+            return
+        suspect = self._suspect(Kind.ARCHIVE_DAMAGED, path, number, "problem")
+        scan = ArchiveScan(path, lambda problem: suspect.add(_without(path, problem)))
+        try:
+            sums = self._match(scan, contents, suspect)
+        except OSError as error:
+            suspect.add(str(error))
+            sums = _Sums(0, 0)
+            for content in contents:
+                self._spoil(content, suspect)
+        self.bytes += scan.size
+        metadata, wrong = self._metadata(number)
+        if not suspect.count:
+            if metadata is not None and wrong is None:
+                wrong = _differences(metadata, number, scan, sums)
+            self._check_members(number, sums, suspect)
+        if suspect.count:
+            yield suspect
+        if wrong is not None:
+            problem = self._suspect(
+                Kind.METADATA, self._layout.archive_metadata(number), number, "problem"
+            )
+            problem.add(wrong)
+            yield problem
+
+    def _contents(self, number: int) -> Iterator[_Content]:
+        for row in self._db.execute(_CONTENTS, (number,)):
+            yield _Content(*row)
+
+    def _match(self, scan: ArchiveScan, contents: Iterator[_Content], suspect: Suspect) -> _Sums:
+        """Pair the members with the contents that the log knows, both in the order of the tar."""
+        members = size = 0
+        wanted = next(contents, None)
+        for member in scan:
+            members += 1
+            size += member.size
+            while wanted is not None and wanted.at <= member.at:
+                self._compare(wanted, member, suspect)
+                wanted = next(contents, None)
+        while wanted is not None:
+            self._compare(wanted, None, suspect)
+            wanted = next(contents, None)
+        return _Sums(members, size)
+
+    def _compare(self, wanted: _Content, member: ScannedMember | None, suspect: Suspect) -> None:
+        self.contents += 1
+        if member is not None and wanted[1:] == member[1:]:
+            return
+        if member is not None and member.at == wanted.at:
+            suspect.add(f"content {wanted.cid} at {wanted.at} of the tar is not what was written")
+        elif not suspect.count:
+            suspect.add(f"content {wanted.cid} at {wanted.at} of the tar is not there")
+        self._spoil(wanted, suspect)
+
+    def _spoil(self, content: _Content, suspect: Suspect) -> None:
+        (where, number) = (suspect.archive, suspect.affected.number)
+        self._workspace.scratch.execute(
+            "INSERT OR IGNORE INTO bad_content VALUES (?, ?, ?)", (content.cid, where, number)
+        )
+
+    def _check_members(self, number: int, sums: _Sums, suspect: Suspect) -> None:
+        row = self._db.execute(
+            "SELECT members FROM archive WHERE archive = ?", (number,)
+        ).fetchone()
+        if row is None:
+            suspect.add("the log has contents in it, but not the archive itself")
+        elif row[0] != sums.members:
+            suspect.add(f"it has {sums.members} members, the log says {row[0]}")
+
+    def _metadata(self, number: int) -> tuple[ArchiveMetadata | None, str | None]:
+        path = self._layout.archive_metadata(number)
+        try:
+            with open(path, "rb") as file:
+                return archive_metadata.decode(file.read(_MOST_METADATA), path), None
+        except FileNotFoundError:
+            return None, "it is missing"
+        except OSError as error:
+            return None, f"it cannot be read: {error.strerror}"
+        except (ArchiveDamageError, UnicodeDecodeError) as error:
+            return None, _without(path, error)
+
+
+def _missing(path: str) -> str | None:
+    """Say why there is no archive at ``path``, None if there is one."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return "it is missing"
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    return None if stat.S_ISREG(mode) else "it is not a regular file"
+
+
+def _without(path: str, problem: Exception) -> str:
+    """Return the message of a problem without the path that it is printed after."""
+    text = str(problem)
+    for prefix in (f"archive {path} ", f"archive metadata {path} "):
+        text = text.removeprefix(prefix)
+    return text
+
+
+def _differences(
+    metadata: ArchiveMetadata, number: int, scan: ArchiveScan, sums: _Sums
+) -> str | None:
+    """Say where metadata is not true of its archive, None if it is."""
+    found = {
+        "archive": number,
+        "members": sums.members,
+        "content_bytes": sums.bytes,
+        "tar_bytes": scan.tar_size,
+        "compressed_bytes": scan.size,
+        "frames": scan.frames,
+        "sha256": scan.sha256.hexdigest(),
+    }
+    wrong = [
+        f"{key} is {getattr(metadata, key)}, the archive has {value}"
+        for key, value in found.items()
+        if getattr(metadata, key) != value
+    ]
+    return "; ".join(wrong) or None

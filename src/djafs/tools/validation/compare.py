@@ -1,0 +1,182 @@
+"""Two indexes row by row, in constant memory: the store's, and the one that its log makes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from djafs.disk import rows
+from djafs.disk.index import Index
+from djafs.model import Calendar
+from djafs.tools.validation.damage import Suspect
+from djafs.tools.validation.findings import Finding, Kind
+from djafs.tools.validation.history import History
+from djafs.tools.validation.paths import Paths
+from djafs.tools.validation.workspace import Workspace
+
+Row = tuple[Any, ...]
+
+_NAMED = "(SELECT 1 FROM inode i WHERE i.ino = p.ino AND i.nlink != 0)"
+
+
+class _Table(NamedTuple):
+    """A table whose rows must be equal. The first ``key`` columns identify a row.
+
+    Inodes without a name are left out: the daemon lets them go without logging it.
+    """
+
+    name: str
+    key: int
+    query: str
+
+
+_TABLES = (
+    _Table("inode", 1, f"SELECT {rows.INODE} FROM inode WHERE nlink != 0 ORDER BY ino"),
+    _Table(
+        "dentry",
+        2,
+        "SELECT parent, cookie, hash, name, ino, begin, made FROM dentry ORDER BY parent, cookie",
+    ),
+    _Table(
+        "part",
+        2,
+        f"SELECT ino, part, version, extents, hot FROM part p WHERE EXISTS {_NAMED}"
+        " ORDER BY ino, part",
+    ),
+    _Table("version", 2, f"SELECT {rows.VERSION} FROM version ORDER BY ino, day"),
+    _Table(
+        "past_part",
+        3,
+        "SELECT ino, part, until, extents, hot FROM past_part ORDER BY ino, part, until",
+    ),
+    _Table("content", 1, "SELECT cid, digest, archive, at, size FROM content ORDER BY cid"),
+    _Table("archive", 1, "SELECT archive, members, bytes FROM archive ORDER BY archive"),
+)
+
+_COUNTERS = ("ino", "content", "archive")
+
+
+class Comparison:
+    """Compares ``stored`` with ``made``, which stands at the same place of the same log."""
+
+    def __init__(
+        self, stored: Index, made: Index, calendar: Calendar, workspace: Workspace
+    ) -> None:
+        self._stored, self._made = stored.connection, made.connection
+        self._workspace = workspace
+        self._stored_paths = Paths(stored, calendar)
+        self._made_paths = Paths(made, calendar)
+        self._history = History(stored, made, calendar)
+        self.rows = 0
+        self.suspects: list[Suspect] = []  # wrong places of contents: all who refer are affected
+
+    def run(self) -> Iterator[Finding]:
+        """Yield the differences, one finding for each table."""
+        for table in _TABLES:
+            suspect = self._suspect(table.name)
+            self._compare(table, suspect)
+            if suspect.count and table.name == "content":
+                suspect.needed = True
+                self.suspects.append(suspect)
+            elif suspect.count:
+                yield suspect.finding()
+        yield from self._compare_history()
+        yield from self._compare_counters()
+
+    def _suspect(self, table: str) -> Suspect:
+        affected = self._workspace.affected()
+        noun = f"row of table {table} that differs from the log"
+        return Suspect(Kind.INDEX_DIFFERS, "index.sqlite", affected, noun=noun)
+
+    def _compare(self, table: _Table, suspect: Suspect) -> None:
+        left = self._stored.execute(table.query)
+        right = self._made.execute(table.query)
+        for key, stored, made in self._pairs(left, right, table.key):
+            if stored is None:
+                what = "the index does not have it"
+            elif made is None:
+                what = "the log does not have it"
+            else:
+                what = "they say different things"
+            suspect.add(f"{table.name} {_shown(key)}: {what}")
+            self._name(table.name, stored, made, suspect)
+
+    def _pairs(
+        self, left: sqlite3.Cursor, right: sqlite3.Cursor, key: int
+    ) -> Iterator[tuple[Row, Row | None, Row | None]]:
+        """Yield what differs: (key, row on the left, row on the right)."""
+        one, other = left.fetchone(), right.fetchone()
+        while one is not None or other is not None:
+            self.rows += 1
+            if one == other:
+                one, other = left.fetchone(), right.fetchone()
+            elif other is None or (one is not None and _order(one[:key]) < _order(other[:key])):
+                yield one[:key], one, None
+                one = left.fetchone()
+            elif one is None or one[:key] != other[:key]:
+                yield other[:key], None, other
+                other = right.fetchone()
+            else:
+                yield one[:key], one, other
+                one, other = left.fetchone(), right.fetchone()
+
+    def _name(self, table: str, stored: Row | None, made: Row | None, suspect: Suspect) -> None:
+        for paths, row in ((self._stored_paths, stored), (self._made_paths, made)):
+            if row is None:
+                continue
+            if table == "content":
+                self._workspace.scratch.execute(
+                    "INSERT OR IGNORE INTO bad_content VALUES (?, ?, ?)",
+                    (row[0], row[2], suspect.affected.number),
+                )
+            elif table in _NAMES:
+                suspect.affected.add(_NAMES[table](paths, row))
+
+    def _compare_history(self) -> Iterator[Finding]:
+        for table, differences in (
+            ("binding", self._history.bindings()),
+            ("since", self._history.since()),
+            ("day", self._history.days()),
+        ):
+            suspect = self._suspect(table)
+            for detail, paths in differences:
+                suspect.add(f"{table} {detail}")
+                suspect.affected.add(paths)
+            if suspect.count:
+                yield suspect.finding()
+
+    def _compare_counters(self) -> Iterator[Finding]:
+        query = "SELECT key, value FROM state"
+        stored, made = dict(self._stored.execute(query)), dict(self._made.execute(query))
+        if not stored.get("seq"):
+            return  # nothing is applied yet, and nothing is stored
+        for counter in _COUNTERS:
+            if stored.get(counter, 0) < made.get(counter, 0):
+                what = f"the next {counter} number is {stored.get(counter)}, which is taken"
+                yield Finding(Kind.INDEX_DIFFERS, "index.sqlite", what)
+
+
+def _dentry(paths: Paths, row: Row) -> Iterator[str]:
+    yield paths.entry(row[0], row[3])
+
+
+_NAMES: dict[str, Callable[[Paths, Row], Iterator[str]]] = {
+    "inode": lambda paths, row: paths.live(row[0]),
+    "dentry": _dentry,
+    "part": lambda paths, row: paths.live(row[0]),
+    "version": lambda paths, row: paths.past(row[0], row[1]),
+    "past_part": lambda paths, row: paths.past_part(row[0], row[1], row[2]),
+}
+
+
+def _order(key: Row) -> Row:
+    """Return a key in the order of SQLite, whatever types a damaged index holds."""
+    return tuple((_RANK.get(type(value), 2), value) for value in key)
+
+
+_RANK: dict[type, int] = {type(None): 0, int: 1, float: 1, str: 2, bytes: 3}
+
+
+def _shown(key: Row) -> str:
+    return " ".join(str(value) for value in key)

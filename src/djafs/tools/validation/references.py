@@ -1,0 +1,125 @@
+"""From damaged content to the files, now and on past days, that it belongs to.
+
+One pass over everything in the index that consists of extents. On the way it finds extents that
+are malformed, and contents that do not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from djafs.disk import rows
+from djafs.disk.extents import Extent
+from djafs.disk.index import Index
+from djafs.model import Calendar
+from djafs.tools.validation.damage import Suspect
+from djafs.tools.validation.extent_rules import extents_problem
+from djafs.tools.validation.findings import Kind
+from djafs.tools.validation.paths import Paths
+from djafs.tools.validation.workspace import Workspace
+
+_LIVE = "SELECT extents, ino FROM inode WHERE extents IS NOT NULL AND nlink != 0"
+_PART = (
+    "SELECT p.extents, p.ino, p.part, p.version FROM part p JOIN inode i USING (ino)"
+    " WHERE i.nlink != 0"
+)
+_VERSION = "SELECT extents, ino, day FROM version WHERE extents IS NOT NULL"
+_PAST_PART = "SELECT extents, ino, part, until FROM past_part"
+_BAD_CONTENT = "SELECT archive, finding FROM bad_content WHERE cid = ?"
+_BAD_CHUNK = (
+    "SELECT DISTINCT finding FROM bad_chunk WHERE segment = ? AND start < ? AND start + length > ?"
+)
+
+Key = tuple[int, ...]
+
+
+class References:
+    """Attaches affected paths to suspects, and finds suspects of its own."""
+
+    def __init__(
+        self, index: Index, calendar: Calendar, workspace: Workspace, suspects: Iterable[Suspect]
+    ) -> None:
+        self._index = index
+        self._scratch = workspace.scratch
+        self._paths = Paths(index, calendar)
+        self._suspects = {suspect.affected.number: suspect for suspect in suspects}
+        self._segments = {suspect.segment for suspect in suspects if suspect.segment}
+        (self._bad_contents,) = self._scratch.execute(
+            "SELECT EXISTS (SELECT 1 FROM bad_content)"
+        ).fetchone()
+        self.unknown = Suspect(
+            Kind.CONTENT,
+            "",
+            workspace.affected(),
+            noun="reference to content that is in no archive",
+        )
+        self.malformed = Suspect(
+            Kind.EXTENTS, "", workspace.affected(), noun="malformed list of extents"
+        )
+        self.lists = 0
+
+    def run(self) -> list[Suspect]:
+        """Read every list of extents; return the suspects that were found on the way."""
+        self._pass(_LIVE, self._live)
+        self._pass(_PART, self._part)
+        self._pass(_VERSION, lambda key: self._paths.past(*key))
+        self._pass(_PAST_PART, lambda key: self._paths.past_part(*key))
+        return [suspect for suspect in (self.unknown, self.malformed) if suspect.count]
+
+    def _live(self, key: Key) -> Iterator[str]:
+        return self._paths.live(key[0])
+
+    def _part(self, key: Key) -> Iterator[str]:
+        ino, _, version = key
+        yield from self._paths.live(ino)
+        yield from self._paths.past_of_part(ino, version)
+
+    def _pass(self, query: str, paths: Callable[..., Iterator[str]]) -> None:
+        for stored, *key in self._index.connection.execute(query):
+            self.lists += 1
+            hit = self._check(stored, key)
+            if hit:
+                affected = list(paths(tuple(key)))
+                for suspect in hit:
+                    suspect.needed = True
+                    suspect.affected.add(affected)
+
+    def _check(self, stored: bytes, key: list[Any]) -> list[Suspect]:
+        """Return the suspects that some extents lead to."""
+        try:
+            extents = rows.unpack_extents(stored)
+            problem = extents_problem(extents)
+        except msgspec.MsgspecError as error:
+            extents, problem = [], str(error)
+        if problem is not None:
+            self.malformed.add(f"inode {key[0]}: {problem}")
+            return [self.malformed]
+        hit: list[Suspect] = []
+        for extent in extents:
+            if extent.segment == 0:
+                hit += self._archived(extent)
+            elif extent.segment in self._segments:
+                hit += self._hot(extent)
+        return hit
+
+    def _archived(self, extent: Extent) -> list[Suspect]:
+        content = self._index.content(extent.base)
+        if content is None:
+            self.unknown.add(f"content {extent.base} is in no archive")
+            return [self.unknown]
+        if extent.at + extent.length > content.size:
+            self.unknown.add(f"content {extent.base} has no bytes {extent.at} and up")
+            return [self.unknown]
+        if self._bad_contents:
+            found = self._scratch.execute(_BAD_CONTENT, (extent.base,)).fetchone()
+            if found is not None and found[0] == content.archive and found[1] in self._suspects:
+                return [self._suspects[found[1]]]
+        return []
+
+    def _hot(self, extent: Extent) -> list[Suspect]:
+        query = (extent.segment, extent.at + extent.length, extent.at)
+        found = self._scratch.execute(_BAD_CHUNK, query).fetchall()
+        return [self._suspects[number] for (number,) in found if number in self._suspects]
