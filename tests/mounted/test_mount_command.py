@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -229,6 +230,29 @@ def test_refuses_a_directory_that_is_no_store(mnt: Path, tmp_path: Path):
     assert str(tmp_path / "documents") in refused(tmp_path / "documents", mnt)
     assert os.listdir(tmp_path / "documents") == ["a.json"]
     assert mount_at(str(mnt)) is None
+
+
+def test_refuses_a_store_of_a_newer_format(store: Path, mnt: Path):
+    djafs_ok("mount", store, mnt)
+    djafs_ok("umount", mnt)
+    identity = store / "djafs.json"
+    as_made = identity.read_text()
+    fields = json.loads(as_made)
+    identity.write_text(json.dumps({**fields, "format": fields["format"] + 1, "new": {}}))
+    assert "install a newer djafs" in refused(store, mnt)
+    identity.write_text(as_made)
+
+
+def test_refuses_another_time_zone_than_the_store_has(store: Path, mnt: Path):
+    djafs_ok("mount", "--time-zone", "Europe/Berlin", store, mnt)
+    djafs_ok("umount", mnt)
+    done = djafs("mount", "--time-zone", "Asia/Tokyo", store, mnt)
+    assert done.returncode == 16
+    assert done.stderr.startswith(f"djafs: {store} counts its days in Europe/Berlin")
+    djafs_ok("mount", "--time-zone", "Europe/Berlin", store, mnt)
+    djafs_ok("umount", mnt)
+    djafs_ok("mount", store, mnt)
+    djafs_ok("umount", mnt)
 
 
 def test_takes_a_fresh_volume_as_an_empty_directory(store: Path, mnt: Path):

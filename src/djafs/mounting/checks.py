@@ -10,16 +10,22 @@ import errno
 import os
 import shlex
 import shutil
+import time
 
-from djafs.errors import MountError
-from djafs.mounting.mountpoints import Mount, mount_at, probe
+from djafs.disk.layout import Layout
+from djafs.errors import MountError, UsageError
+from djafs.mounting.mountpoints import Mount, mount_at, mounts, probe
 from djafs.mounting.options import MountOptions
-from djafs.mounting.unmounting import detach
+from djafs.mounting.unmounting import POLL_SECONDS, detach, is_locked, open_lock
+from djafs.store.identity import read_identity
 
 DEVICE = "/dev/fuse"
 FUSE_CONFIGURATION = "/etc/fuse.conf"
 PROBE_SECONDS = 5.0
 """A killed daemon needs a moment to die: until then its mount gives no answer."""
+
+ENDING_SECONDS = 5.0
+"""How long a daemon whose mount has gone may take to notice that it has."""
 
 
 def check(options: MountOptions) -> None:
@@ -30,6 +36,9 @@ def check(options: MountOptions) -> None:
     _check_no_overlap(options.storage, options.mountpoint)
     if options.allow_other and os.geteuid() != 0:
         _check_others_may_be_allowed()
+    if options.time_zone is not None:
+        _check_time_zone(options.storage, options.time_zone)
+    _wait_for_a_daemon_that_ends(options.storage)
 
 
 def _check_machine() -> None:
@@ -126,3 +135,35 @@ def _check_others_may_be_allowed() -> None:
             f"--allow-other needs the line user_allow_other in {FUSE_CONFIGURATION},"
             " or root to mount"
         )
+
+
+def _check_time_zone(storage: str, time_zone: str) -> None:
+    """Refuse another zone than the store has: its days are what they are."""
+    layout = Layout(storage)
+    if not os.path.exists(layout.identity):
+        return
+    chosen = read_identity(layout).time_zone
+    if chosen != time_zone:
+        raise UsageError(
+            f"{storage} counts its days in {chosen}, which was set when it was made:"
+            " leave --time-zone away"
+        )
+
+
+def _wait_for_a_daemon_that_ends(storage: str) -> None:
+    """Wait while the store is locked but mounted nowhere.
+
+    Between the unmount and the daemon's own word that it is closing lies a moment in which the
+    store looks as if it were in use. When the wait is over, the store has the last word.
+    """
+    lock = open_lock(storage)
+    if lock is None:
+        return
+    deadline = time.monotonic() + ENDING_SECONDS
+    try:
+        while is_locked(lock) and time.monotonic() < deadline:
+            if any(mount.is_djafs and mount.source == storage for mount in mounts()):
+                return
+            time.sleep(POLL_SECONDS)
+    finally:
+        os.close(lock)

@@ -16,7 +16,8 @@ from djafs.errors import LockedError, MountError
 from djafs.mounting.mountpoints import Mount, mount_at, probe, resolve
 
 PROBE_SECONDS = 2.0
-_POLL_SECONDS = 0.01
+POLL_SECONDS = 0.01
+"""Between two looks at a lock: flock(2) itself waits without a limit."""
 
 Ending = Literal["unmounted", "cleared"]
 """``unmounted``: by a daemon that closed its store. ``cleared``: the daemon had died before."""
@@ -30,7 +31,7 @@ def unmount(path: str, seconds: float) -> tuple[Mount, Ending]:
     """
     mount = _djafs_at(path)
     # Opened first: afterwards another mount may hide the path, or take the lock for itself.
-    lock = _open_lock(mount.source)
+    lock = open_lock(mount.source)
     try:
         stale = probe(mount.mountpoint, PROBE_SECONDS) == errno.ENOTCONN
         detach(mount.mountpoint, lazily=stale)
@@ -85,7 +86,7 @@ def detach(mountpoint: str, *, lazily: bool = False) -> None:
     raise MountError(f"cannot unmount {mountpoint}: {result.stderr.strip()}")
 
 
-def _open_lock(storage: str) -> int | None:
+def open_lock(storage: str) -> int | None:
     """Open the store's lock file; None when the store has gone from its path."""
     path = Layout(storage).lock
     try:
@@ -98,18 +99,23 @@ def _open_lock(storage: str) -> int | None:
         ) from None
 
 
+def is_locked(lock: int) -> bool:
+    """Return whether a process holds the lock of a store, given its open lock file."""
+    try:
+        # Shared: two who look at the same time do not mistake each other for the holder.
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    return False
+
+
 def _wait_until_unlocked(lock: int, storage: str, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while True:
-        try:
-            # Shared: two who wait for the same daemon do not mistake each other for it.
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise LockedError(
-                    f"unmounted, but after {seconds:.0f} s its daemon still holds {storage}:"
-                    " find it with: ps -C djafs -f"
-                ) from None
-            time.sleep(_POLL_SECONDS)
-        else:
-            return
+    while is_locked(lock):
+        if time.monotonic() > deadline:
+            raise LockedError(
+                f"unmounted, but after {seconds:.0f} s its daemon still holds {storage}:"
+                " find it with: ps -C djafs -f"
+            )
+        time.sleep(POLL_SECONDS)

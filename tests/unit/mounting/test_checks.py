@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 from pathlib import Path
@@ -140,3 +141,28 @@ def test_allow_other_needs_permission_unless_root(tmp_path: Path, monkeypatch):
     (tmp_path / "fuse.conf").unlink()
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     check(chosen)
+
+
+def test_a_store_that_is_locked_but_mounted_nowhere_is_waited_for(tmp_path: Path, monkeypatch):
+    """Its daemon has lost its mount, and has not yet noticed."""
+    (tmp_path / "store").mkdir()
+    with open(tmp_path / "store" / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waited: list[float] = []
+
+        def wait(seconds: float) -> None:
+            waited.append(seconds)
+            if len(waited) == 3:
+                fcntl.flock(lock, fcntl.LOCK_UN)
+
+        monkeypatch.setattr("time.sleep", wait)
+        check(options(tmp_path))
+        assert len(waited) == 3
+
+
+def test_a_lock_that_stays_is_left_for_the_store_to_refuse(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(checks, "ENDING_SECONDS", 0.01)
+    (tmp_path / "store").mkdir()
+    with open(tmp_path / "store" / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        check(options(tmp_path))
