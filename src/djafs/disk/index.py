@@ -27,14 +27,14 @@ SCHEMA = 1
 DEPTH = 1 << 16
 """Directories that a path may go through: more is a cycle in a damaged store."""
 
-_DENTRY = "SELECT ino, cookie, begin, made, name FROM dentry WHERE parent = ? AND hash = ?"
+_DENTRY = "SELECT ino, cookie, begin, made, name FROM dentry INDEXED BY dentry_name WHERE parent = ? AND hash = ?"
 _INODE = f"SELECT {rows.INODE} FROM inode WHERE ino = ?"
 _LIST = (
     "SELECT cookie, name, ino FROM dentry WHERE parent = ? AND cookie > ? ORDER BY cookie LIMIT ?"
 )
 _LIST_PLUS = (
     f"SELECT d.cookie, d.name, {', '.join('i.' + c for c in rows.INODE.split(', '))}"
-    " FROM dentry d JOIN inode i ON i.ino = d.ino"
+    " FROM dentry d CROSS JOIN inode i ON i.ino = d.ino"
     " WHERE d.parent = ? AND d.cookie > ? ORDER BY d.cookie LIMIT ?"
 )
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from djafs.errors import DjafsError, MountError
-from djafs.fuse import DEFAULT_FLAGS, Config, FuseError, InitFlag, Server, escape_option, mount
+from djafs.fuse import DEFAULT_FLAGS, Config, FuseError, InitFlag, Server, mount
 from djafs.mounting.handler import DjafsHandler
 from djafs.mounting.options import MountOptions
 from djafs.packing.packer import Packer
@@ -95,7 +95,7 @@ class Daemon:
 
     def _mount_options(self) -> list[str]:
         chosen = [
-            f"fsname={escape_option(self._options.storage)}",
+            f"fsname={self._options.storage}",
             "subtype=djafs",
             "default_permissions",
         ]

@@ -18,10 +18,10 @@ from djafs.model import LIVE_ROOT, Calendar, Inode
 _LIVE = (
     "SELECT d.name, d.cookie, d.begin, d.made, "
     + ", ".join("i." + column for column in rows.INODE.split(", "))
-    + " FROM dentry d JOIN inode i ON i.ino = d.ino WHERE d.parent = ? AND "
+    + " FROM dentry d {} CROSS JOIN inode i ON i.ino = d.ino WHERE d.parent = ? AND "
 )
-_LIVE_NAME = _LIVE + "d.hash = ? AND d.name = ?"
-_LIVE_PAGE = _LIVE + "d.cookie > ? ORDER BY d.cookie LIMIT ?"
+_LIVE_NAME = _LIVE.format("INDEXED BY dentry_name") + "d.hash = ? AND d.name = ?"
+_LIVE_PAGE = _LIVE.format("") + "d.cookie > ? ORDER BY d.cookie LIMIT ?"
 _VERSION = f"SELECT {rows.VERSION} FROM version WHERE ino = ?"
 
 
