@@ -160,6 +160,13 @@ class Calendar:
             self._known = (begin, end, day)
         return day
 
+    def same_day(self, t: int, other: int) -> bool:
+        """Return whether two times fall in one day."""
+        begin, end, _ = self._known
+        if begin <= t < end and begin <= other < end:
+            return True
+        return self.day_of(t) == self.day_of(other)
+
     def begin_of(self, day: int) -> int:
         """Return the first nanosecond of a day."""
         midnight = datetime.combine(date.fromordinal(day), datetime.min.time(), self._zone)

@@ -23,13 +23,19 @@ OPEN_SEGMENTS = 32
 """Descriptors a reader keeps; the least recently used is closed first."""
 
 
-def checksums(data: bytes | memoryview) -> bytes:
-    """Return the CRC-32 of each 64 KiB of ``data``, 4 bytes little-endian each."""
+def checksums(data: bytes | memoryview) -> list[int]:
+    """Return the CRC-32 of each 64 KiB of ``data``."""
     if len(data) <= CHUNK:
-        return crc32(data).to_bytes(4, "little")
+        return [crc32(data)]
     view = memoryview(data)
-    sums = (crc32(view[start : start + CHUNK]) for start in range(0, len(view), CHUNK))
-    return b"".join(value.to_bytes(4, "little") for value in sums)
+    return [crc32(view[start : start + CHUNK]) for start in range(0, len(view), CHUNK)]
+
+
+def pack_checksums(crcs: list[int]) -> bytes:
+    """Return checksums as extents hold them: 4 bytes little-endian each."""
+    if len(crcs) == 1:
+        return crcs[0].to_bytes(4, "little")
+    return b"".join(crc.to_bytes(4, "little") for crc in crcs)
 
 
 class HotLog:

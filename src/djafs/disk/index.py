@@ -113,6 +113,11 @@ class Index:
                 return Dentry(ino, cookie, begin or 0, made or 0)
         return None
 
+    def name_hashes(self, parent: int) -> set[int]:
+        """Return the hashes of all names in a directory."""
+        query = "SELECT hash FROM dentry INDEXED BY dentry_name WHERE parent = ?"
+        return {value for (value,) in self.connection.execute(query, (parent,))}
+
     def entries(self, parent: int, after: int, limit: int) -> list[tuple[int, bytes, int]]:
         """Return (cookie, name, ino) of up to ``limit`` entries behind cookie ``after``."""
         return self.connection.execute(_LIST, (parent, after, limit)).fetchall()

@@ -309,7 +309,7 @@ def open_segment(layout: Layout, number: int) -> BinaryIO:
     if not path.endswith(".zst"):
         return file
     inflated = zstandard.ZstdDecompressor().stream_reader(file, closefd=True)
-    return io.BufferedReader(inflated, 1 << 20)  # type: ignore[return-value]
+    return io.BufferedReader(inflated, 1 << 20)
 
 
 def _no_follow(path: str, flags: int) -> int:

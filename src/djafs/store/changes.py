@@ -19,6 +19,7 @@ from djafs.disk.batch import (
     VersionClosed,
 )
 from djafs.disk.extents import PART, Extent, clear, place, window
+from djafs.disk.hot_log import pack_checksums
 from djafs.disk.index_writer import relocate
 from djafs.disk.records import bytes_of
 from djafs.model import LIVE_ROOT, SPAN, Dentry, Inode
@@ -60,8 +61,7 @@ class Changes:
 
     def _is_open(self, inode: Inode, t: int) -> bool:
         """Return whether a change at ``t`` still belongs to the inode's version."""
-        day_of = self._tree.calendar.day_of
-        return t - inode.last <= SPAN and day_of(inode.last) == day_of(t)
+        return t - inode.last <= SPAN and self._tree.calendar.same_day(inode.last, t)
 
     def _touch(self, ino: int, t: int, content: bool) -> Inode:
         """Return the inode in the version that a change at ``t`` belongs to."""
@@ -179,14 +179,19 @@ class Changes:
 
     def _write(self, record: records.Write) -> None:
         inode = self._touch(record.ino, record.t, content=True)
-        at, length, base, span = record.at, record.len, record.at, record.len
-        crcs = b"".join(crc.to_bytes(4, "little") for crc in record.crc)
-        for number, begin, size in parts_of(record.off, length):
-            extents = self._extents(inode, number)
-            place(extents, Extent(begin, size, record.seg, at, base, span, crcs))
-            at += size
-        inode.size = max(inode.size, record.off + length)
-        self._tree.last_segment = max(self._tree.last_segment, record.seg)
+        at, length, offset, segment = record.at, record.len, record.off, record.seg
+        end = offset + length
+        run = (at, length, pack_checksums(record.crc))
+        if end <= PART:
+            place(inode.extents, Extent(offset, length, segment, at, *run))
+        else:
+            for number, begin, size in parts_of(offset, length):
+                place(self._extents(inode, number), Extent(begin, size, segment, at, *run))
+                at += size
+        if end > inode.size:
+            inode.size = end
+        if segment > self._tree.last_segment:
+            self._tree.last_segment = segment
         if record.mode is not None:
             inode.mode = record.mode
 
@@ -381,8 +386,3 @@ class Changes:
 
     def _drop(self, record: records.Drop) -> None:
         self._tree.batch.archives[record.arc] = None
-
-
-def checksums_of(crcs: bytes) -> list[int]:
-    """Return packed checksums as the numbers that a Write record carries."""
-    return [int.from_bytes(crcs[n : n + 4], "little") for n in range(0, len(crcs), 4)]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from djafs.disk import lookup_log
 from djafs.disk.host import Host
-from djafs.disk.hot_log import HotReader
+from djafs.disk.hot_log import HotReader, pack_checksums
 from djafs.disk.index import Index
 from djafs.disk.index_writer import IndexWriter
 from djafs.disk.layout import Layout
@@ -117,7 +117,7 @@ def find_end(layout: Layout, store: str) -> tuple[Position, str | None]:
         cut = str(reader.damage)
     hot = HotReader(layout)
     for position, write in writes:
-        crcs = b"".join(crc.to_bytes(4, "little") for crc in write.crc)
+        crcs = pack_checksums(write.crc)
         try:
             hot.read(write.seg, write.at, write.len, write.at, write.len, crcs)
         except HotLogDamageError as error:

@@ -20,7 +20,7 @@ from djafs.disk.lookup_log import LookupLog
 from djafs.disk.records import text_of
 from djafs.errors import DamageError
 from djafs.model import LIVE_ROOT, Calendar, Dentry, Inode
-from djafs.store.changes import Changes, checksums_of
+from djafs.store.changes import Changes
 from djafs.store.content import ContentReader
 from djafs.store.identity import Identity, StoreLock, create_store, read_identity
 from djafs.store.recovery import Recovered, recover
@@ -250,11 +250,7 @@ class Store:
         """Write ``data`` (at least one byte) at ``offset``; ``mode`` if that changes with it."""
         crcs = checksums(data)
         segment, at = self.hot.append(data)
-        self.record(
-            records.Write(
-                0, self.clock(), ino, offset, len(data), segment, at, checksums_of(crcs), mode
-            )
-        )
+        self.record(records.Write(0, self.clock(), ino, offset, len(data), segment, at, crcs, mode))
 
     def setattr(
         self,

@@ -53,9 +53,10 @@ class Syncer:
     def note_change(self) -> None:
         """Say that a record was logged and applied (under the guard)."""
         self.changed = self._log.seq
-        if len(self._tree.batch) >= BATCH:
+        batch = self._tree.batch
+        if len(batch.inodes) >= BATCH or len(batch.events) >= BATCH:
             self.wake.set()
-            if len(self._tree.batch) >= BACKLOG:
+            if len(batch) >= BACKLOG:
                 self._frozen.wait_for(
                     lambda: len(self._tree.batch) < BACKLOG or self.failure is not None, 30
                 )

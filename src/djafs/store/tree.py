@@ -7,8 +7,10 @@ records: whether an operation is allowed is decided before it is logged.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from itertools import islice
 from typing import NamedTuple
+from zlib import crc32
 
 from djafs.disk import rows
 from djafs.disk.batch import Batch, ContentRow, PartClosed
@@ -22,6 +24,20 @@ CACHE = 16384
 
 PARTS = 64
 """Parts of large files kept in memory beside those that have just changed."""
+
+
+HASHES = 1 << 17
+"""Hashes of names kept in memory, to tell what is not in the index (some 8 MiB)."""
+
+
+class _Any:
+    """Contains everything: nothing is known about the names of a directory."""
+
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+_ANY = _Any()
 
 
 class Listed(NamedTuple):
@@ -51,6 +67,7 @@ class Tree:
             ino for (ino,) in index.connection.execute("SELECT ino FROM inode WHERE nlink = 0")
         }
         self._cache: dict[int, Inode] = {}
+        self._hashes: dict[int, set[int]] = {}
         self._parts: dict[tuple[int, int], Part] = {}
 
     # Batches
@@ -109,7 +126,29 @@ class Tree:
                 names = batch.names.get(parent)
                 if names is not None and name in names:
                     return names[name]
+        if crc32(name) not in self._hashes_of(parent):
+            return None
         return self.index.dentry(parent, name)
+
+    def _hashes_of(self, parent: int) -> Container[int]:
+        """Return the hashes of at least the names that the index has in a directory.
+
+        Spares a query for each name that is new, which is most of what is looked up in a
+        directory that is being filled.
+        """
+        found = self._hashes.get(parent)
+        if found is None:
+            inode = self.inode(parent)
+            if inode is None or inode.entries > HASHES // 4:
+                return _ANY
+            found = self.index.name_hashes(parent)
+            for batch in (self.batch, self.frozen):
+                if batch is not None:  # the index will have them too
+                    found.update(map(crc32, batch.names.get(parent, ())))
+            while self._hashes and sum(map(len, self._hashes.values())) + len(found) > HASHES:
+                del self._hashes[next(iter(self._hashes))]
+            self._hashes[parent] = found
+        return found
 
     def entries(self, parent: int, after: int, limit: int, plus: bool) -> list[Listed]:
         """Return up to ``limit`` entries behind cookie ``after``, in order of their cookies."""
@@ -222,6 +261,12 @@ class Tree:
         if names is None:
             names = self.batch.names[parent] = {}
         names[name] = dentry
+        hashes = self._hashes.get(parent)
+        if hashes is not None:
+            if len(hashes) < HASHES // 4:
+                hashes.add(crc32(name))
+            else:
+                del self._hashes[parent]
 
     def unbind(self, parent: int, name: bytes, dentry: Dentry) -> None:
         """Remove a name."""
