@@ -68,13 +68,13 @@ class ArchiveCheck:
         contents = self._contents(number)
         missing = _missing(path)
         if missing:
-            suspect = self._suspect(Kind.ARCHIVE_MISSING, path, number, "problem")
+            suspect = self._suspect(Kind.ARCHIVE_MISSING, path, number, "problems")
             suspect.add(missing)
             for content in contents:
                 self._spoil(content, suspect)
             yield suspect
             return
-        suspect = self._suspect(Kind.ARCHIVE_DAMAGED, path, number, "problem")
+        suspect = self._suspect(Kind.ARCHIVE_DAMAGED, path, number, "problems")
         scan = ArchiveScan(path, lambda problem: suspect.add(_without(path, problem)))
         try:
             sums = self._match(scan, contents, suspect)
@@ -93,7 +93,7 @@ class ArchiveCheck:
             yield suspect
         if wrong is not None:
             problem = self._suspect(
-                Kind.METADATA, self._layout.archive_metadata(number), number, "problem"
+                Kind.METADATA, self._layout.archive_metadata(number), number, "problems"
             )
             problem.add(wrong)
             yield problem

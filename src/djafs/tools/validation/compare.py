@@ -86,7 +86,7 @@ class Comparison:
 
     def _suspect(self, table: str) -> Suspect:
         affected = self._workspace.affected()
-        noun = f"row of table {table} that differs from the log"
+        noun = f"differences in table {table}"
         return Suspect(Kind.INDEX_DIFFERS, "index.sqlite", affected, noun=noun)
 
     def _compare(self, table: _Table, suspect: Suspect) -> None:
@@ -98,7 +98,8 @@ class Comparison:
             elif made is None:
                 what = "the log does not have it"
             else:
-                what = "they say different things"
+                pairs = zip(left.description, stored, made, strict=True)
+                what = "differs in " + ", ".join(c[0] for c, one, other in pairs if one != other)
             suspect.add(f"{table.name} {_shown(key)}: {what}")
             self._name(table.name, stored, made, suspect)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from djafs.tools.validation.findings import MOST_DETAILS, Finding, Kind
-from djafs.tools.validation.text import counted
 from djafs.tools.validation.workspace import Affected
 
 
@@ -18,7 +17,7 @@ class Suspect:
     affected: Affected
     archive: int = 0  # of an archive or its metadata
     segment: int = 0  # of hot content
-    noun: str = ""  # what is counted: said before the details
+    noun: str = ""  # what is counted, in the plural
     count: int = 0
     details: list[str] = field(default_factory=list)
     needed: bool = False  # something refers to it
@@ -33,5 +32,5 @@ class Suspect:
         """Return it as a finding."""
         if self.count == 1 and self.details:
             return Finding(self.kind, self.where, self.details[0], self.affected)
-        what = counted(self.count, self.noun)
+        what = f"{self.count:,} {self.noun}"
         return Finding(self.kind, self.where, what, self.affected, self.details)

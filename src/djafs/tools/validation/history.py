@@ -94,17 +94,17 @@ class History:
             "SELECT min(day) FROM binding WHERE parent = ? AND ino IS NOT NULL", (directory,)
         ).fetchone()
         needed = EVER if first is None else int(first)
-        children = "SELECT ino, begin, made FROM dentry WHERE parent = ?"
-        for ino, begin, made in db.execute(children, (directory,)):
+        # A directory that came from elsewhere was shown there before, however old it is.
+        children = (
+            "SELECT dentry.ino, begin, made, since.day FROM dentry"
+            " LEFT JOIN since ON since.ino = dentry.ino AND made = 1 WHERE parent = ?"
+        )
+        for ino, begin, made, since in db.execute(children, (directory,)):
             child = self._stored.inode(ino)
             if child is not None:
                 began = child.began(made) if made else begin or 0
-                needed = min(needed, self._calendar.day_of(began))
-        (older,) = db.execute(
-            "SELECT min(day) FROM since JOIN inode USING (ino) WHERE inode.parent = ?",
-            (directory,),
-        ).fetchone()
-        return needed if older is None else min(needed, int(older))
+                needed = min(needed, self._calendar.day_of(began), since or EVER)
+        return needed
 
     def days(self) -> Iterator[Difference]:
         """Find days that saw a change and that the store's index does not list."""

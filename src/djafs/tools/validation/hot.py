@@ -68,7 +68,7 @@ class HotCheck:
         path = self._layout.hot_segment(segment)
         where = os.path.relpath(path, self._layout.root)
         suspect = Suspect(
-            Kind.HOT, where, self._workspace.affected(), segment=segment, noun="damaged run"
+            Kind.HOT, where, self._workspace.affected(), segment=segment, noun="damaged runs"
         )
         chunks = self._scratch.execute(_CHUNKS, (segment,)).fetchall()
         try:

@@ -54,10 +54,10 @@ class References:
             Kind.CONTENT,
             "",
             workspace.affected(),
-            noun="reference to content that is in no archive",
+            noun="references to content that is in no archive",
         )
         self.malformed = Suspect(
-            Kind.EXTENTS, "", workspace.affected(), noun="malformed list of extents"
+            Kind.EXTENTS, "", workspace.affected(), noun="malformed lists of extents"
         )
         self.lists = 0
 
