@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import stat
 from datetime import date, datetime, timedelta, timezone, tzinfo
+from operator import attrgetter
 from typing import NamedTuple
 
 from djafs.disk.extents import Extent
@@ -120,9 +121,13 @@ class Inode:
     def copy(self) -> Inode:
         """Return an independent copy; extents are values and are shared, their lists are not."""
         twin = Inode.__new__(Inode)
-        for name in Inode.__slots__:
-            setattr(twin, name, getattr(self, name))
-        twin.extents = self.extents.copy()
+        (
+            twin.atime, twin.born, twin.content, twin.ctime, twin.entries, twin.explicit,
+            twin.extents, twin.files, twin.floor, twin.generation, twin.gid, twin.ino, twin.last,
+            twin.mode, twin.mtime, twin.nlink, twin.parent, twin.rdev, twin.seen, twin.size,
+            twin.target, twin.uid, twin.version, twin.xattrs,
+        ) = _fields(self)  # fmt: skip
+        twin.extents = twin.extents.copy()
         return twin
 
     def effective(self) -> int:
@@ -136,6 +141,9 @@ class Inode:
         if made == self.version or self.born is None:
             return self.effective()
         return self.born.get(made, self.floor)
+
+
+_fields = attrgetter(*Inode.__slots__)
 
 
 class Calendar:

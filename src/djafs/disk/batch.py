@@ -87,8 +87,8 @@ class Batch:
     """Changes that the index does not have yet."""
 
     __slots__ = (
-        "archives", "contents", "events", "floor_segment", "inodes", "last_segment", "names", "next_archive",
-        "next_content", "next_ino", "parts", "position", "removed",
+        "archives", "contents", "events", "floor_segment", "inodes", "last_segment", "names",
+        "next_archive", "next_content", "next_ino", "parts", "position", "removed",
     )  # fmt: skip
 
     def __init__(self, position: Position, next_ino: int, content: int, archive: int) -> None:

@@ -42,7 +42,7 @@ class HotLog:
     """The writer. Every mount begins a segment of its own at its first write."""
 
     def __init__(self, host: Host, layout: Layout, last: int = 0) -> None:
-        """Go on behind segment ``last``: a number is never given twice, even if its file is gone."""
+        """Go on behind segment ``last``: no number is given twice, even if its file is gone."""
         self._host = host
         self._layout = layout
         present = numbers(layout.hot, "log")

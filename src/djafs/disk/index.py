@@ -27,7 +27,10 @@ SCHEMA = 1
 DEPTH = 1 << 16
 """Directories that a path may go through: more is a cycle in a damaged store."""
 
-_DENTRY = "SELECT ino, cookie, begin, made, name FROM dentry INDEXED BY dentry_name WHERE parent = ? AND hash = ?"
+_DENTRY = (
+    "SELECT ino, cookie, begin, made, name FROM dentry INDEXED BY dentry_name"
+    " WHERE parent = ? AND hash = ?"
+)
 _INODE = f"SELECT {rows.INODE} FROM inode WHERE ino = ?"
 _LIST = (
     "SELECT cookie, name, ino FROM dentry WHERE parent = ? AND cookie > ? ORDER BY cookie LIMIT ?"

@@ -38,6 +38,7 @@ class _Any:
 
 
 _ANY = _Any()
+_NOTHING: tuple[int, bytes, Dentry | None] = (0, b"", None)
 
 
 class Listed(NamedTuple):
@@ -68,6 +69,7 @@ class Tree:
         }
         self._cache: dict[int, Inode] = {}
         self._hashes: dict[int, set[int]] = {}
+        self._asked: tuple[int, bytes, Dentry | None] = _NOTHING
         self._parts: dict[tuple[int, int], Part] = {}
 
     # Batches
@@ -121,6 +123,13 @@ class Tree:
 
     def dentry(self, parent: int, name: bytes) -> Dentry | None:
         """Return what ``name`` is in a directory."""
+        if self._asked[0] == parent and self._asked[1] == name:
+            return self._asked[2]
+        found = self._find(parent, name)
+        self._asked = (parent, name, found)
+        return found
+
+    def _find(self, parent: int, name: bytes) -> Dentry | None:
         for batch in (self.batch, self.frozen):
             if batch is not None:
                 names = batch.names.get(parent)
@@ -232,7 +241,8 @@ class Tree:
         if inode is None:
             raise KeyError(ino)
         if inode.generation != self.generation:
-            inode = inode.copy()
+            if self.frozen is not None and ino in self.frozen.inodes:
+                inode = inode.copy()  # what is being written to the index does not change
             inode.generation = self.generation
             self._cache[ino] = inode
             self.batch.inodes[ino] = inode
@@ -257,6 +267,7 @@ class Tree:
 
     def bind(self, parent: int, name: bytes, dentry: Dentry) -> None:
         """Enter a name."""
+        self._asked = _NOTHING
         names = self.batch.names.get(parent)
         if names is None:
             names = self.batch.names[parent] = {}
@@ -270,6 +281,7 @@ class Tree:
 
     def unbind(self, parent: int, name: bytes, dentry: Dentry) -> None:
         """Remove a name."""
+        self._asked = _NOTHING
         self.batch.names.setdefault(parent, {})[name] = None
         self.batch.removed.append((parent, dentry.cookie))
 

@@ -7,7 +7,7 @@ import pytest
 
 from djafs.disk.extents import HotPiece
 from djafs.disk.host import Host
-from djafs.disk.hot_log import HotLog, checksums
+from djafs.disk.hot_log import HotLog, checksums, pack_checksums
 from djafs.disk.layout import Layout
 from djafs.packing.plan import PackItem
 
@@ -25,7 +25,9 @@ class SmallStore:
 
     def hot_piece(self, content: bytes) -> HotPiece:
         segment, at = self._hot.append(content)
-        return HotPiece(len(content), segment, at, at, len(content), checksums(content))
+        return HotPiece(
+            len(content), segment, at, at, len(content), pack_checksums(checksums(content))
+        )
 
     def item(self, key: int, content: bytes, name: bytes | None = None) -> PackItem:
         pieces = [self.hot_piece(content)] if content else []
