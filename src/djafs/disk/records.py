@@ -76,6 +76,32 @@ class Create(Record):
     gid: int
     rdev: int = 0
     target: str | None = None  # of a symlink
+    replace: bool = False  # what had the name loses it, as in a rename
+
+
+class File(Record):
+    """A regular file that was brought in whole (djafs convert): a new inode and its first name.
+
+    Stands for Create, Write and Setattr at once. The content of a file of one part is ``cid`` (0:
+    nothing but a hole); with ``sha256`` that content is new, and lies at ``at`` of archive
+    ``arc``. ``parts`` are the contents of each part of a larger file.
+    """
+
+    dir: int
+    name: str
+    ino: int
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime: int
+    atime: int | None = None  # absent: as mtime
+    cid: int = 0
+    sha256: str | None = None
+    arc: int = 0
+    at: int = 0
+    parts: list[int] | None = None
+    replace: bool = False  # what had the name loses it, as in a rename
 
 
 class Write(Record):
@@ -130,11 +156,13 @@ class Setxattr(Record):
 
 
 class Link(Record):
-    """A further name of an inode."""
+    """A further name of an inode; ``brought`` with it, so as old as the inode's version."""
 
     ino: int
     dir: int
     name: str
+    replace: bool = False  # what had the name loses it, as in a rename
+    brought: bool = False
 
 
 class Unlink(Record):
@@ -213,7 +241,7 @@ class Drop(Record):
 
 
 AnyRecord = (
-    Segment | Mount | Sync | Create | Write | Setattr | Punch | Clone | Setxattr | Link | Unlink
+    Segment | Mount | Sync | Create | File | Write | Setattr | Punch | Clone | Setxattr | Link | Unlink
     | Rmdir | Rename | Archive | Content | Pack | Move | Forget | Drop
 )  # fmt: skip
 

@@ -22,7 +22,7 @@ from djafs.disk.extents import PART, Extent, clear, place, window
 from djafs.disk.hot_log import pack_checksums
 from djafs.disk.index_writer import relocate
 from djafs.disk.records import bytes_of
-from djafs.model import LIVE_ROOT, SPAN, Dentry, Inode
+from djafs.model import LIVE_ROOT, NEVER, SPAN, Dentry, Inode
 from djafs.store.tree import Tree, cookie_of, parts_of
 
 
@@ -34,6 +34,7 @@ class Changes:
         self._apply: dict[type[records.Record], Callable[[Any], None]] = {
             records.Mount: self._mount,
             records.Create: self._create,
+            records.File: self._file,
             records.Write: self._write,
             records.Setattr: self._setattr,
             records.Punch: self._punch,
@@ -173,9 +174,50 @@ class Changes:
                 tree.orphans.add(record.ino)
             tree.add(inode)
             return
-        parent = self._touch(record.dir, t, content=True)
-        tree.add(inode)
-        self._bind(parent, bytes_of(record.name), inode, t, cookie_of(record.seq))
+        self._enter(record, inode)
+
+    def _enter(self, record: records.Create | records.File, inode: Inode) -> None:
+        """Give a new inode its first name."""
+        parent = self._touch(record.dir, record.t, content=True)
+        name = bytes_of(record.name)
+        if record.replace:
+            inode.floor = self._vacate(parent, name, record.t)
+        self._tree.add(inode)
+        self._bind(parent, name, inode, record.t, cookie_of(record.seq))
+
+    def _vacate(self, parent: Inode, name: bytes, t: int) -> int:
+        """Take a name from what has it; return the effective time of that, NEVER for nothing."""
+        other = self._tree.dentry(parent.ino, name)
+        if other is None:
+            return NEVER
+        self._unbind(parent, name, other, self._tree.writable(other.ino))
+        return self._replace(parent.ino, name, other, t)
+
+    def _file(self, record: records.File) -> None:
+        tree = self._tree
+        inode = Inode(record.ino, record.mode, record.uid, record.gid, record.t)
+        inode.size = record.size
+        inode.mtime = record.mtime
+        inode.atime = record.mtime if record.atime is None else record.atime
+        inode.explicit = record.mtime != record.t
+        tree.next_ino = max(tree.next_ino, record.ino + 1)
+        cid = record.cid
+        if record.sha256 is not None:
+            tree.next_content = max(tree.next_content, cid + 1)
+            tree.batch.contents[cid] = ContentRow(
+                bytes.fromhex(record.sha256), record.arc, record.at, record.size
+            )
+        if cid:
+            inode.extents.append(Extent(0, record.size, 0, 0, cid))
+        self._enter(record, inode)
+        if record.parts:
+            self._place_parts(inode, record.parts)
+
+    def _place_parts(self, inode: Inode, contents: list[int]) -> None:
+        for number, cid in enumerate(contents):
+            if cid:
+                length = min(PART, inode.size - number * PART)
+                self._extents(inode, number).append(Extent(0, length, 0, 0, cid))
 
     def _write(self, record: records.Write) -> None:
         inode = self._touch(record.ino, record.t, content=True)
@@ -188,10 +230,8 @@ class Changes:
             for number, begin, size in parts_of(offset, length):
                 place(self._extents(inode, number), Extent(begin, size, segment, at, *run))
                 at += size
-        if end > inode.size:
-            inode.size = end
-        if segment > self._tree.last_segment:
-            self._tree.last_segment = segment
+        inode.size = max(inode.size, end)
+        self._tree.last_segment = max(self._tree.last_segment, segment)
         if record.mode is not None:
             inode.mode = record.mode
 
@@ -279,11 +319,20 @@ class Changes:
         inode.xattrs = xattrs or None
 
     def _link(self, record: records.Link) -> None:
-        parent = self._touch(record.dir, record.t, content=True)
-        inode = self._touch(record.ino, record.t, content=False)
+        t, name = record.t, bytes_of(record.name)
+        parent = self._touch(record.dir, t, content=True)
+        if record.brought:
+            inode = self._tree.writable(record.ino)
+        else:
+            was_open = self._is_open(self._tree.writable(record.ino), t)
+            inode = self._touch(record.ino, t, content=False)
+            if record.replace:
+                begin = self._vacate(parent, name, t)
+                if was_open:
+                    inode.floor = max(inode.floor, begin)
         inode.nlink += 1
         self._tree.orphans.discard(record.ino)
-        self._bind(parent, bytes_of(record.name), inode, record.t, cookie_of(record.seq))
+        self._bind(parent, name, inode, t, cookie_of(record.seq))
 
     def _unlink(self, record: records.Unlink | records.Rmdir) -> None:
         name = bytes_of(record.name)
