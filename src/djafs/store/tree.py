@@ -29,6 +29,9 @@ PARTS = 64
 HASHES = 1 << 17
 """Hashes of names kept in memory, to tell what is not in the index (some 8 MiB)."""
 
+ASKED = 256
+"""Names that were looked up last, kept in memory with what was found."""
+
 
 class _Any:
     """Contains everything: nothing is known about the names of a directory."""
@@ -38,7 +41,6 @@ class _Any:
 
 
 _ANY = _Any()
-_NOTHING: tuple[int, bytes, Dentry | None] = (0, b"", None)
 
 
 class Listed(NamedTuple):
@@ -69,7 +71,7 @@ class Tree:
         }
         self._cache: dict[int, Inode] = {}
         self._hashes: dict[int, set[int]] = {}
-        self._asked: tuple[int, bytes, Dentry | None] = _NOTHING
+        self._asked: dict[tuple[int, bytes], Dentry | None] = {}
         self._parts: dict[tuple[int, int], Part] = {}
 
     # Batches
@@ -123,10 +125,13 @@ class Tree:
 
     def dentry(self, parent: int, name: bytes) -> Dentry | None:
         """Return what ``name`` is in a directory."""
-        if self._asked[0] == parent and self._asked[1] == name:
-            return self._asked[2]
-        found = self._find(parent, name)
-        self._asked = (parent, name, found)
+        # The kernel looks a name up before it changes it, and a change looks again.
+        key = (parent, name)
+        if key in self._asked:
+            return self._asked[key]
+        if len(self._asked) >= ASKED:
+            self._asked.clear()
+        found = self._asked[key] = self._find(parent, name)
         return found
 
     def _find(self, parent: int, name: bytes) -> Dentry | None:
@@ -267,7 +272,7 @@ class Tree:
 
     def bind(self, parent: int, name: bytes, dentry: Dentry) -> None:
         """Enter a name."""
-        self._asked = _NOTHING
+        self._asked.pop((parent, name), None)
         names = self.batch.names.get(parent)
         if names is None:
             names = self.batch.names[parent] = {}
@@ -281,7 +286,7 @@ class Tree:
 
     def unbind(self, parent: int, name: bytes, dentry: Dentry) -> None:
         """Remove a name."""
-        self._asked = _NOTHING
+        self._asked.pop((parent, name), None)
         self.batch.names.setdefault(parent, {})[name] = None
         self.batch.removed.append((parent, dentry.cookie))
 
