@@ -10,7 +10,7 @@ import io
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 from zlib import crc32
@@ -84,6 +84,27 @@ class LookupLog:
             record.seq = self.seq + 1
         self._write(record)
 
+    def append_some(self, run: Sequence[records.Record]) -> int:
+        """Write records at one go, up to the end of a segment; return how many.
+
+        Their ``seq`` is filled in here. Raises OSError, and then the log is as before.
+        """
+        if self._tail >= SEGMENT or self._descriptor < 0:
+            self._begin_segment(run[0].t)
+        lines: list[bytes] = []
+        room, seq, chain = SEGMENT - self._tail, self.seq, self.chain
+        for record in run:
+            seq += 1
+            record.seq = seq
+            line, chain = seal(records.encode(record), chain)
+            lines.append(line)
+            room -= len(line)
+            if room <= 0:
+                break
+        self._put(b"".join(lines))
+        self.seq, self.chain = seq, chain
+        return len(lines)
+
     def sync(self) -> None:
         """Make durable every line that was appended before the call (raises OSError)."""
         with self._lock:
@@ -110,14 +131,17 @@ class LookupLog:
 
     def _write(self, record: records.Record) -> None:
         line, chain = seal(records.encode(record), self.chain)
+        self._put(line)
+        self.chain = chain
+        self.seq = record.seq
+
+    def _put(self, lines: bytes) -> None:
         try:
-            self._host.pwrite(self._descriptor, line, self._tail, "lookup.append")
+            self._host.pwrite(self._descriptor, lines, self._tail, "lookup.append")
         except OSError:
             self._host.truncate(self._descriptor, self._tail, "lookup.undo")
             raise
-        self._tail += len(line)
-        self.chain = chain
-        self.seq = record.seq
+        self._tail += len(lines)
 
     def _begin_segment(self, t: int) -> None:
         number = self._segment + 1

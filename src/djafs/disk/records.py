@@ -241,8 +241,8 @@ class Drop(Record):
 
 
 AnyRecord = (
-    Segment | Mount | Sync | Create | File | Write | Setattr | Punch | Clone | Setxattr | Link | Unlink
-    | Rmdir | Rename | Archive | Content | Pack | Move | Forget | Drop
+    Segment | Mount | Sync | Create | File | Write | Setattr | Punch | Clone | Setxattr | Link
+    | Unlink | Rmdir | Rename | Archive | Content | Pack | Move | Forget | Drop
 )  # fmt: skip
 
 encode = msgspec.json.Encoder().encode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from djafs import __version__
 from djafs.disk import records
@@ -131,6 +131,16 @@ class Store:
         self.log.append(record)
         self._changes.apply(record)
         self.syncer.note_change()
+
+    def record_all(self, run: Sequence[records.Record]) -> None:
+        """Log and apply many changes, of which a crash may keep the first ones only."""
+        done = 0
+        while done < len(run):
+            some = self.log.append_some(run[done:])
+            for record in run[done : done + some]:
+                self._changes.apply(record)
+            done += some
+            self.syncer.note_change()
 
     # Reading
 
