@@ -16,7 +16,7 @@ from djafs.disk.host import Host
 from djafs.disk.layout import Layout, numbers
 from djafs.errors import HotLogDamageError
 
-SEGMENT = 32 << 20
+SEGMENT = 16 << 20
 """Bytes after which the next write begins a new segment."""
 
 OPEN_SEGMENTS = 32

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 DEFAULT_GC_INTERVAL: float = 30
 """Seconds between two looks for content to pack."""
 
-DEFAULT_HOT_CACHE_SIZE = 256 << 20
+DEFAULT_HOT_CACHE_SIZE = 64 << 20
 """Bytes of hot content above which packing starts without waiting for the interval."""
 
 DEFAULT_SETTLE: float = 10

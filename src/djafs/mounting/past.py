@@ -164,7 +164,7 @@ class PastOperations:
         day = what.day
         if day == LATEST:
             dentry = self._store.dentry(what.inode.ino, name)
-            return self._answer(State(day, self._live.inode(dentry.ino)) if dentry else None)
+            return self._answer(State(day, self._live.inode(dentry.ino).copy()) if dentry else None)
         parent = what.inode.ino
 
         def find() -> State | None:
@@ -192,7 +192,7 @@ class PastOperations:
     def _day(self, path: tuple[int, ...], name: bytes) -> Virtual | State | None:
         """Return what ``name`` is below ``snapshots/`` + ``path`` (year, month)."""
         if not path and name == b"latest":
-            return State(LATEST, self._live.inode(LIVE_ROOT))
+            return State(LATEST, self._live.inode(LIVE_ROOT).copy())
         if len(name) != (2 if path else 4) or not name.isdigit():
             return None
         path = (*path, int(name))

@@ -13,7 +13,7 @@ from djafs.errors import ArchiveDamageError
 from djafs.model import LIVE_ROOT, Inode
 from djafs.packing.plan import PackItem, member_name
 
-MOST_ITEMS = 20_000
+MOST_ITEMS = 10_000
 """Contents of one archive at most: its plan and its result are kept in memory."""
 
 MOST_BYTES = 256 << 20
