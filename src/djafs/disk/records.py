@@ -66,7 +66,11 @@ class Sync(Record):
 
 
 class Create(Record):
-    """A new inode ``ino`` and its first name. ``mode`` carries the file type."""
+    """A new inode ``ino`` and its first name. ``mode`` carries the file type.
+
+    With ``mtime`` it was *brought in* (djafs convert): it has its own times from the beginning,
+    and those of its directory stay as they are.
+    """
 
     dir: int
     name: str
@@ -76,15 +80,18 @@ class Create(Record):
     gid: int
     rdev: int = 0
     target: str | None = None  # of a symlink
+    mtime: int | None = None
+    atime: int | None = None  # absent: as mtime
     replace: bool = False  # what had the name loses it, as in a rename
 
 
 class File(Record):
     """A regular file that was brought in whole (djafs convert): a new inode and its first name.
 
-    Stands for Create, Write and Setattr at once. The content of a file of one part is ``cid`` (0:
-    nothing but a hole); with ``sha256`` that content is new, and lies at ``at`` of archive
-    ``arc``. ``parts`` are the contents of each part of a larger file.
+    Stands for Create, Write and Setattr in one version; its directory keeps its times. The
+    content of a file of one part is ``cid`` (0: nothing but a hole); with ``sha256`` that content
+    is new, and lies at ``at`` of archive ``arc``. A larger file has a content for each of its
+    ``parts``.
     """
 
     dir: int
@@ -156,7 +163,11 @@ class Setxattr(Record):
 
 
 class Link(Record):
-    """A further name of an inode; ``brought`` with it, so as old as the inode's version."""
+    """A further name of an inode.
+
+    One that was ``brought`` in with it (djafs convert) is as old as the inode's version, and the
+    times of inode and directory stay as they are.
+    """
 
     ino: int
     dir: int
@@ -240,9 +251,16 @@ class Drop(Record):
     arc: int
 
 
+class Sweep(Record):
+    """History of inodes ``first`` to ``last`` that no snapshot shows any more is let go."""
+
+    first: int
+    last: int
+
+
 AnyRecord = (
     Segment | Mount | Sync | Create | File | Write | Setattr | Punch | Clone | Setxattr | Link
-    | Unlink | Rmdir | Rename | Archive | Content | Pack | Move | Forget | Drop
+    | Unlink | Rmdir | Rename | Archive | Content | Pack | Move | Forget | Drop | Sweep
 )  # fmt: skip
 
 encode = msgspec.json.Encoder().encode

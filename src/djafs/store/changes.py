@@ -16,6 +16,7 @@ from djafs.disk.batch import (
     InodeGone,
     Packed,
     PartClosed,
+    Swept,
     VersionClosed,
 )
 from djafs.disk.extents import PART, Extent, clear, place, window
@@ -50,6 +51,7 @@ class Changes:
             records.Move: self._move,
             records.Forget: self._forget,
             records.Drop: self._drop,
+            records.Sweep: self._sweep,
         }
 
     def apply(self, record: records.Record) -> None:
@@ -164,6 +166,8 @@ class Changes:
         if record.target is not None:
             inode.target = bytes_of(record.target)
             inode.size = len(inode.target)
+        if record.mtime is not None:
+            _set_times(inode, record.mtime, record.atime)
         tree = self._tree
         tree.next_ino = max(tree.next_ino, record.ino + 1)
         if inode.is_directory:
@@ -174,11 +178,16 @@ class Changes:
                 tree.orphans.add(record.ino)
             tree.add(inode)
             return
-        self._enter(record, inode)
+        self._enter(record, inode, self._touch_unless(record.mtime is not None, record))
 
-    def _enter(self, record: records.Create | records.File, inode: Inode) -> None:
+    def _touch_unless(self, brought: bool, record: records.Create | records.Link) -> Inode:
+        """Return the directory that gets a name; one that is brought in leaves its times alone."""
+        if brought:
+            return self._tree.writable(record.dir)
+        return self._touch(record.dir, record.t, content=True)
+
+    def _enter(self, record: records.Create | records.File, inode: Inode, parent: Inode) -> None:
         """Give a new inode its first name."""
-        parent = self._touch(record.dir, record.t, content=True)
         name = bytes_of(record.name)
         if record.replace:
             inode.floor = self._vacate(parent, name, record.t)
@@ -197,9 +206,7 @@ class Changes:
         tree = self._tree
         inode = Inode(record.ino, record.mode, record.uid, record.gid, record.t)
         inode.size = record.size
-        inode.mtime = record.mtime
-        inode.atime = record.mtime if record.atime is None else record.atime
-        inode.explicit = record.mtime != record.t
+        _set_times(inode, record.mtime, record.atime)
         tree.next_ino = max(tree.next_ino, record.ino + 1)
         cid = record.cid
         if record.sha256 is not None:
@@ -209,7 +216,7 @@ class Changes:
             )
         if cid:
             inode.extents.append(Extent(0, record.size, 0, 0, cid))
-        self._enter(record, inode)
+        self._enter(record, inode, tree.writable(record.dir))
         if record.parts:
             self._place_parts(inode, record.parts)
 
@@ -300,6 +307,8 @@ class Changes:
         batch = self._tree.batch
         if extent.segment:
             batch.floor_segment = min(batch.floor_segment, extent.segment)
+        elif self._tree.cloned is not None:
+            self._tree.cloned.add(extent.base)
         at = extent.at
         for number, begin, size in parts_of(offset, extent.length):
             place(
@@ -320,7 +329,7 @@ class Changes:
 
     def _link(self, record: records.Link) -> None:
         t, name = record.t, bytes_of(record.name)
-        parent = self._touch(record.dir, t, content=True)
+        parent = self._touch_unless(record.brought, record)
         if record.brought:
             inode = self._tree.writable(record.ino)
         else:
@@ -435,3 +444,15 @@ class Changes:
 
     def _drop(self, record: records.Drop) -> None:
         self._tree.batch.archives[record.arc] = None
+
+    def _sweep(self, record: records.Sweep) -> None:
+        batch = self._tree.batch
+        batch.events.append(Swept(record.seq, record.t, record.first, record.last))
+        batch.sealed = True
+
+
+def _set_times(inode: Inode, mtime: int, atime: int | None) -> None:
+    """Give a new inode the times that it brings along."""
+    inode.explicit = mtime != inode.last
+    inode.mtime = mtime
+    inode.atime = mtime if atime is None else atime
