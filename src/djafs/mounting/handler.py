@@ -24,6 +24,7 @@ from djafs.fuse import (
     flags,
 )
 from djafs.mounting import control
+from djafs.mounting.content import ContentOperations
 from djafs.mounting.live import LiveOperations, refuse
 from djafs.mounting.nodes import MOUNT_ROOT, PAST
 from djafs.mounting.past import PastOperations
@@ -41,6 +42,7 @@ class DjafsHandler(Handler):
         self._collect = collect
         self._mounted = mounted
         self._live = LiveOperations(store)
+        self._content = ContentOperations(store, self._live)
         self._past = PastOperations(store, self._live)
         self._xattrs = XattrOperations(store, self._live)
 
@@ -84,10 +86,15 @@ class DjafsHandler(Handler):
             frsize=host.f_frsize,
         )
 
-    def _must_be_live(self, *nodes: int) -> None:
-        for node in nodes:
-            if not MOUNT_ROOT < node < PAST:
-                refuse(errno.EROFS)
+    def _must_be_live(self, node: int) -> None:
+        if not MOUNT_ROOT < node < PAST:
+            refuse(errno.EROFS)
+
+    def _must_be_one_tree(self, one: int, other: int) -> None:
+        """Refuse to move or link between ``live/`` and what is not, as between two filesystems."""
+        if (MOUNT_ROOT < one < PAST) != (MOUNT_ROOT < other < PAST):
+            refuse(errno.EXDEV)
+        self._must_be_live(one)
 
     # Names
 
@@ -128,7 +135,7 @@ class DjafsHandler(Handler):
         return self._live.symlink(request, name, target)
 
     def link(self, request: Request, nodeid: int, new_name: bytes) -> Entry:  # noqa: D102
-        self._must_be_live(request.nodeid, nodeid)
+        self._must_be_one_tree(request.nodeid, nodeid)
         return self._live.link(request, nodeid, new_name)
 
     def unlink(self, request: Request, name: bytes) -> None:  # noqa: D102
@@ -142,7 +149,7 @@ class DjafsHandler(Handler):
     def rename(  # noqa: D102
         self, request: Request, name: bytes, new_parent: int, new_name: bytes, flags: int
     ) -> None:
-        self._must_be_live(request.nodeid, new_parent)
+        self._must_be_one_tree(request.nodeid, new_parent)
         self._live.rename(request, name, new_parent, new_name, flags)
 
     def opendir(self, request: Request, flags: int) -> Opened:  # noqa: D102
@@ -198,7 +205,7 @@ class DjafsHandler(Handler):
         self, request: Request, handle: int, offset: int, size: int, flags: int
     ) -> bytes | Deferred:
         if request.nodeid < PAST:
-            return self._live.read(request, offset, size)
+            return self._content.read(request, offset, size)
         return self._past.read(request, offset, size)
 
     def write(  # noqa: D102
@@ -211,7 +218,7 @@ class DjafsHandler(Handler):
         flags: int,
     ) -> int:
         self._must_be_live(request.nodeid)
-        return self._live.write(request, offset, data, write_flags)
+        return self._content.write(request, offset, data, write_flags)
 
     def release(  # noqa: D102
         self, request: Request, handle: int, flags: int, release_flags: int
@@ -219,24 +226,24 @@ class DjafsHandler(Handler):
         return None
 
     def fsync(self, request: Request, handle: int, datasync: bool) -> Deferred | None:  # noqa: D102
-        return self._live.fsync(request) if request.nodeid < PAST else None
+        return self._content.fsync(request) if request.nodeid < PAST else None
 
     def fsyncdir(  # noqa: D102
         self, request: Request, handle: int, datasync: bool
     ) -> Deferred | None:
-        return self._live.fsync(request) if request.nodeid < PAST else None
+        return self._content.fsync(request) if request.nodeid < PAST else None
 
     def fallocate(  # noqa: D102
         self, request: Request, handle: int, offset: int, length: int, mode: int
     ) -> None:
         self._must_be_live(request.nodeid)
-        self._live.fallocate(request, offset, length, mode)
+        self._content.fallocate(request, offset, length, mode)
 
     def lseek(  # noqa: D102
         self, request: Request, handle: int, offset: int, whence: int
     ) -> int | Deferred:
         if request.nodeid < PAST:
-            return self._live.lseek(request, offset, whence)
+            return self._content.lseek(request, offset, whence)
         return self._past.lseek(request, offset, whence)
 
     def copy_file_range(  # noqa: D102
@@ -253,7 +260,7 @@ class DjafsHandler(Handler):
         self._must_be_live(nodeid_out)
         if request.nodeid >= PAST:
             refuse(errno.EOPNOTSUPP)  # the kernel reads and writes instead
-        return self._live.copy_file_range(request, offset, nodeid_out, offset_out, length)
+        return self._content.copy_file_range(request, offset, nodeid_out, offset_out, length)
 
     def ioctl(  # noqa: D102
         self,

@@ -18,7 +18,6 @@ from djafs.fuse import (
     Attributes,
     AttributesReply,
     Created,
-    Deferred,
     DirectoryEntry,
     Entry,
     Opened,
@@ -29,14 +28,23 @@ from djafs.fuse import (
 )
 from djafs.model import FIRST_COOKIE, LIVE_ROOT, Inode
 from djafs.mounting.nodes import MOUNT_ROOT, LookupCounts
+from djafs.mounting.privileges import bare_mode, is_in_group
 from djafs.store.store import Store
+from djafs.store.tree import Listed
 
 NAME_MAX = 255
-LINK_MAX = 65000  # as ext4
+LINK_MAX = 65000  # of anything but a directory, as ext4
 PAGE = 256  # entries asked of the store at a time
+
+_LAST_TIME = (1 << 63) - 1  # nanoseconds: the year 2262
 
 _NO_NAME = negative_entry(FOREVER)
 _DOT, _DOTDOT = 1, 2  # cookies
+_SETGID_RUN = stat.S_ISGID | stat.S_IXGRP
+_DROPS = flags.FATTR_KILL_SUIDGID | flags.FATTR_UID | flags.FATTR_GID
+# A SETATTR without any of these is a chown(2) that changes nobody, or one of the kernel's own
+# that only drops set-id bits.
+_CHANGES = ~(flags.FATTR_FH | flags.FATTR_LOCKOWNER)
 
 
 def refuse(number: int) -> NoReturn:
@@ -44,22 +52,26 @@ def refuse(number: int) -> NoReturn:
     raise OSError(number, os.strerror(number))
 
 
-def attributes_of(inode: Inode) -> Attributes:
-    """Return what stat(2) shows of an inode."""
+def attributes_of(inode: Inode, stored: int | None = None) -> Attributes:
+    """Return what stat(2) shows of an inode; ``stored`` is how many bytes its extents hold.
+
+    Without ``stored`` a file in several parts counts as free of holes.
+    """
     mode, size = inode.mode, inode.size
     extents = inode.extents
-    if size > PART or not extents:
-        stored = size if size > PART else 0
-    elif len(extents) == 1:
-        stored = extents[0].length
-    else:
-        stored = sum(extent.length for extent in extents)
+    if stored is None:
+        if size > PART:
+            stored = size
+        elif len(extents) == 1:
+            stored = extents[0].length
+        else:
+            stored = sum(extent.length for extent in extents)
     if mode & 0o170000 == stat.S_IFDIR:
-        size = 4096
+        size = stored = 4096
     return Attributes(
         inode.ino,
         size,
-        (stored + 511) >> 9,
+        (stored + 4095) >> 12 << 3,
         inode.atime,
         inode.mtime,
         inode.ctime,
@@ -71,12 +83,9 @@ def attributes_of(inode: Inode) -> Attributes:
     )
 
 
-def without_privileges(mode: int) -> int:
-    """Return ``mode`` as it is after a write or chown by somebody without CAP_FSETID."""
-    mode &= ~stat.S_ISUID
-    if mode & stat.S_IXGRP:
-        mode &= ~stat.S_ISGID
-    return mode
+def _within_range(t: int) -> int:
+    """Return the time nearest to ``t`` that can be kept, as ext4 does with its own range."""
+    return max(-_LAST_TIME, min(t, _LAST_TIME))
 
 
 class LiveOperations:
@@ -102,7 +111,12 @@ class LiveOperations:
     def entry(self, inode: Inode) -> Entry:
         """Answer with an inode, and count that."""
         self._counts.add(inode.ino)
-        return Entry(inode.ino, 0, attributes_of(inode), FOREVER, FOREVER)
+        stored = None if inode.size <= PART else self._store.stored(inode)
+        return Entry(inode.ino, 0, attributes_of(inode, stored), FOREVER, FOREVER)
+
+    def _answer(self, inode: Inode) -> AttributesReply:
+        stored = None if inode.size <= PART else self._store.stored(inode)
+        return AttributesReply(attributes_of(inode, stored), FOREVER)
 
     def forget(self, ino: int, count: int) -> None:
         """Let an inode without a name go with the last that the kernel knows of it."""
@@ -122,7 +136,7 @@ class LiveOperations:
 
     def getattr(self, request: Request, handle: int | None) -> AttributesReply:
         """Answer stat(2)."""
-        return AttributesReply(attributes_of(self.inode(request.nodeid)), FOREVER)
+        return self._answer(self.inode(request.nodeid))
 
     def setattr(self, request: Request, changes: SetAttributes) -> AttributesReply:
         """Change attributes, the size among them."""
@@ -130,14 +144,13 @@ class LiveOperations:
         inode = self.inode(ino)
         now = self._store.clock()
         mode = changes.mode & 0o7777 | inode.mode & ~0o7777 if valid & flags.FATTR_MODE else None
-        if valid & flags.FATTR_KILL_SUIDGID and not inode.is_directory:
-            bare = without_privileges(inode.mode if mode is None else mode)
-            mode = bare if bare != inode.mode else mode
+        if valid & _DROPS or not valid & _CHANGES:
+            mode = bare_mode(request, inode) if mode is None else mode
         atime = mtime = None
         if valid & flags.FATTR_ATIME:
-            atime = now if valid & flags.FATTR_ATIME_NOW else changes.atime
+            atime = now if valid & flags.FATTR_ATIME_NOW else _within_range(changes.atime)
         if valid & flags.FATTR_MTIME:
-            mtime = now if valid & flags.FATTR_MTIME_NOW else changes.mtime
+            mtime = now if valid & flags.FATTR_MTIME_NOW else _within_range(changes.mtime)
         self._store.setattr(
             ino,
             mode=mode,
@@ -148,7 +161,7 @@ class LiveOperations:
             mtime=mtime,
             now=now,
         )
-        return AttributesReply(attributes_of(self.inode(ino)), FOREVER)
+        return self._answer(self.inode(ino))
 
     def statfs_files(self) -> int:
         """Return how many inode numbers were given so far."""
@@ -170,8 +183,8 @@ class LiveOperations:
             gid = parent.gid
             if stat.S_ISDIR(mode):
                 mode |= stat.S_ISGID
-        if stat.S_ISDIR(mode) and parent.nlink >= LINK_MAX:
-            refuse(errno.EMLINK)
+            elif mode & _SETGID_RUN == _SETGID_RUN and not is_in_group(request, gid):
+                mode &= ~stat.S_ISGID  # Linux before 6.0 leaves this to the filesystem
         self._absent = (0, b"")
         return self._store.create(parent.ino, name, mode, request.uid, gid, rdev, target)
 
@@ -300,13 +313,12 @@ class LiveOperations:
             if other is not None and self._is_below(self.inode(parent), other.ino):
                 refuse(errno.EINVAL)
             return
-        self._check_replace(parent, inode, heir, other)
+        self._check_replace(inode, other)
 
-    def _check_replace(self, parent: int, inode: Inode, heir: Inode, other: Inode | None) -> None:
+    def _check_replace(self, inode: Inode, other: Inode | None) -> None:
         if other is None:
-            if inode.is_directory and heir.ino != parent and heir.nlink >= LINK_MAX:
-                refuse(errno.EMLINK)
-        elif inode.is_directory:
+            return
+        if inode.is_directory:
             if not other.is_directory:
                 refuse(errno.ENOTDIR)
             if other.entries:
@@ -352,86 +364,24 @@ class LiveOperations:
             parent = inode.parent or MOUNT_ROOT
             yield DirectoryEntry(b"..", parent, _DOTDOT, stat.S_IFDIR)
         last = self._handles.get(handle, 1 << 62)
-        after = max(offset, _DOTDOT)
+        for cookie, name, ino, child in self._entries(inode.ino, max(offset, _DOTDOT), size):
+            if cookie > last:
+                return
+            if child is None:
+                continue
+            entry = None
+            if plus:
+                stored = None if child.size <= PART else self._store.stored(child)
+                entry = Entry(ino, 0, attributes_of(child, stored), FOREVER, FOREVER)
+            yield DirectoryEntry(name, ino, cookie, child.mode, entry)
+            if plus:  # reached for entries that were sent only
+                self._counts.add(ino)
+
+    def _entries(self, ino: int, after: int, size: int) -> Iterator[Listed]:
         limit = max(1, min(PAGE, size // 160))
         while True:
-            page = self._store.tree.entries(inode.ino, after, limit, plus=True)
-            for cookie, name, ino, child in page:
-                if cookie > last:
-                    return
-                if child is None:
-                    continue
-                entry = None
-                if plus:
-                    entry = Entry(ino, 0, attributes_of(child), FOREVER, FOREVER)
-                yield DirectoryEntry(name, ino, cookie, child.mode, entry)
-                if plus:  # reached for entries that were sent only
-                    self._counts.add(ino)
+            page = self._store.tree.entries(ino, after, limit, plus=True)
+            yield from page
             if len(page) < limit:
                 return
             after = page[-1].cookie
-
-    # Content
-
-    def read(self, request: Request, offset: int, size: int) -> bytes | Deferred:
-        """Read content; from an archive that is not in memory off the answering thread."""
-        ino = request.nodeid
-        data = self._store.read_now(self.inode(ino), offset, size)
-        if data is None:
-            return Deferred(lambda: self._store.read(ino, offset, size))
-        return data
-
-    def write(self, request: Request, offset: int, data: memoryview, write_flags: int) -> int:
-        """Write content to the hot log."""
-        mode = None
-        if write_flags & flags.FUSE_WRITE_KILL_SUIDGID:
-            mode = self._bare_mode(request.nodeid)
-        if data:
-            self._store.write(request.nodeid, offset, data, mode)
-        return len(data)
-
-    def _bare_mode(self, ino: int) -> int | None:
-        mode = self.inode(ino).mode
-        bare = without_privileges(mode)
-        return bare if bare != mode else None
-
-    def fsync(self, request: Request) -> Deferred:
-        """Make durable what was acknowledged so far."""
-        seq = self._store.log.seq
-        return Deferred(lambda: self._store.syncer.make_durable(seq))
-
-    def fallocate(self, request: Request, offset: int, length: int, mode: int) -> None:
-        """Extend, punch or zero; space itself is not reserved (docs/limits.md)."""
-        keep_size, punch_hole, zero_range = 1, 2, 16
-        inode = self.inode(request.nodeid)
-        if mode & ~(keep_size | punch_hole | zero_range) or not inode.is_regular:
-            refuse(errno.EOPNOTSUPP)
-        if mode & punch_hole and not mode & keep_size:
-            refuse(errno.EOPNOTSUPP)
-        end = offset + length
-        size = inode.size if mode & keep_size else max(inode.size, end)
-        if mode & (punch_hole | zero_range):
-            self._store.punch(inode.ino, offset, length, size)
-        elif size != inode.size:
-            self._store.setattr(inode.ino, size=size)
-
-    def lseek(self, request: Request, offset: int, whence: int) -> int:
-        """Find the next data (SEEK_DATA) or hole (SEEK_HOLE)."""
-        inode = self.inode(request.nodeid)
-        if offset >= inode.size:
-            refuse(errno.ENXIO)
-        found = self._store.seek(inode, offset, data=whence == os.SEEK_DATA)
-        if found is None:
-            refuse(errno.ENXIO)
-        return found
-
-    def copy_file_range(
-        self, request: Request, offset: int, ino: int, offset_out: int, length: int
-    ) -> int:
-        """Copy by letting both files refer to the same bytes."""
-        source = self.inode(request.nodeid)
-        length = min(length, source.size - offset)
-        if length <= 0:
-            return 0
-        self._store.clone(source.ino, offset, ino, offset_out, length)
-        return length

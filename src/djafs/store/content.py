@@ -15,7 +15,7 @@ from djafs.disk.extents import (
 from djafs.disk.hot_log import HotReader
 from djafs.errors import ArchiveDamageError
 from djafs.model import Inode
-from djafs.store.tree import Tree, parts_of
+from djafs.store.tree import PARTS, Tree, parts_of
 
 
 class ContentReader:
@@ -67,6 +67,20 @@ class ContentReader:
             if not data and at < begin + PART:
                 return min(at, inode.size)
         return None if data else min(at, inode.size)
+
+    def stored(self, inode: Inode) -> int:
+        """Return the bytes of a file that are no hole.
+
+        Parts count in full where there are very many: stat(2) has to be answered at once.
+        """
+        stored = sum(extent.length for extent in inode.extents)
+        numbers = self._tree.part_numbers(inode.ino) if inode.size > PART else []
+        if len(numbers) > PARTS:
+            return min(stored + len(numbers) * PART, inode.size)
+        for number in numbers:
+            part = self._tree.part(inode.ino, number)
+            stored += sum(extent.length for extent in part.extents) if part else 0
+        return stored
 
     def locate(self, extents: list[Extent], begin: int, length: int) -> list[Piece]:
         """Return the pieces of a range of one part (raises ArchiveDamageError)."""

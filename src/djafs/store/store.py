@@ -160,6 +160,10 @@ class Store:
         found = self.tree.part(ino, part)
         return found.extents if found else []
 
+    def stored(self, inode: Inode) -> int:
+        """Return how many bytes of a file in several parts are no hole."""
+        return self.content.stored(inode)
+
     def read_now(self, inode: Inode, offset: int, size: int) -> bytes | None:
         """Return the bytes of a range if they are at hand, None if :meth:`read` has to be used."""
         try:

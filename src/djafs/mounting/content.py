@@ -1,0 +1,80 @@
+"""``live/``: the operations of the kernel on the content of files.
+
+With zero-message open no operation has a handle: all of them name the inode.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from djafs.fuse import Deferred, Request, flags
+from djafs.mounting.live import LiveOperations, refuse
+from djafs.mounting.privileges import bare_mode
+from djafs.store.store import Store
+
+
+class ContentOperations:
+    """The operations on the content of live inodes."""
+
+    def __init__(self, store: Store, live: LiveOperations) -> None:
+        self._store = store
+        self._live = live
+
+    def read(self, request: Request, offset: int, size: int) -> bytes | Deferred:
+        """Read content; from an archive that is not in memory off the answering thread."""
+        ino = request.nodeid
+        data = self._store.read_now(self._live.inode(ino), offset, size)
+        if data is None:
+            return Deferred(lambda: self._store.read(ino, offset, size))
+        return data
+
+    def write(self, request: Request, offset: int, data: memoryview, write_flags: int) -> int:
+        """Write content to the hot log."""
+        mode = None
+        if write_flags & flags.FUSE_WRITE_KILL_SUIDGID:
+            mode = bare_mode(request, self._live.inode(request.nodeid))
+        if data:
+            self._store.write(request.nodeid, offset, data, mode)
+        return len(data)
+
+    def fsync(self, request: Request) -> Deferred:
+        """Make durable what was acknowledged so far."""
+        seq = self._store.log.seq
+        return Deferred(lambda: self._store.syncer.make_durable(seq))
+
+    def fallocate(self, request: Request, offset: int, length: int, mode: int) -> None:
+        """Extend, punch or zero; space itself is not reserved (docs/limits.md)."""
+        keep_size, punch_hole, zero_range = 1, 2, 16
+        inode = self._live.inode(request.nodeid)
+        if mode & ~(keep_size | punch_hole | zero_range) or not inode.is_regular:
+            refuse(errno.EOPNOTSUPP)
+        if mode & punch_hole and not mode & keep_size:
+            refuse(errno.EOPNOTSUPP)
+        end = offset + length
+        size = inode.size if mode & keep_size else max(inode.size, end)
+        if mode & (punch_hole | zero_range):
+            self._store.punch(inode.ino, offset, length, size)
+        else:
+            self._store.setattr(inode.ino, size=size)  # marks the times in any case
+
+    def lseek(self, request: Request, offset: int, whence: int) -> int:
+        """Find the next data (SEEK_DATA) or hole (SEEK_HOLE)."""
+        inode = self._live.inode(request.nodeid)
+        if offset >= inode.size:
+            refuse(errno.ENXIO)
+        found = self._store.seek(inode, offset, data=whence == os.SEEK_DATA)
+        if found is None:
+            refuse(errno.ENXIO)
+        return found
+
+    def copy_file_range(
+        self, request: Request, offset: int, ino: int, offset_out: int, length: int
+    ) -> int:
+        """Copy by letting both files refer to the same bytes."""
+        source = self._live.inode(request.nodeid)
+        length = min(length, source.size - offset)
+        if length <= 0:
+            return 0
+        self._store.clone(source.ino, offset, ino, offset_out, length)
+        return length
