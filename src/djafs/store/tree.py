@@ -171,14 +171,16 @@ class Tree:
             pending.update(self.frozen.names.get(parent, {}))
         pending.update(self.batch.names.get(parent, {}))
         found: list[Listed] = []
+        begin = after
         while len(found) < limit:
             page = self._page(parent, after, limit, plus)
             found += [entry for entry in page if entry.name not in pending]
             if len(page) < limit:
-                # Names that are not in the index yet have larger cookies than all that are.
+                # Names that are not in the index yet have larger cookies than all that are; those
+                # of a batch that was just written to it may have been passed over above.
                 fresh = [(d.cookie, n, d.ino) for n, d in pending.items() if d]
                 for cookie, name, ino in sorted(fresh):
-                    if cookie > after:
+                    if cookie > begin:
                         found.append(Listed(cookie, name, ino, self.inode(ino) if plus else None))
                 break
             after = page[-1].cookie
