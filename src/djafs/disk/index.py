@@ -66,7 +66,7 @@ class Index:
         return index
 
     @classmethod
-    def open_read_only(cls, layout: Layout, cache: int = 8 << 20) -> Index:
+    def open_read_only(cls, layout: Layout, cache: int = 2 << 20) -> Index:
         """Open the index of a store that another process may be writing."""
         if not os.path.exists(layout.index):
             raise IndexDamageError(f"{layout.index} is missing")

@@ -58,7 +58,7 @@ def recover(host: Host, layout: Layout, store: str, calendar: Calendar) -> Recov
         rebuilt = f"{layout.index}: {error}"
         writing = Index.create(layout.index)
     writer = IndexWriter(writing, calendar)
-    reading = Index.open_read_only(layout)
+    reading = Index.open_read_only(layout, cache=6 << 20)
     tree = Tree(reading, calendar)
     start = reading.position()
     replay(layout, store, tree, writer, start, end)
@@ -84,7 +84,7 @@ def replay(
                 f"record {record.seq} of the lookup log does not fit what is before it: {error!r}; "
                 "run djafs validate -v"
             ) from error
-        if len(tree.batch) >= BATCH:
+        if len(tree.batch) >= BATCH or tree.batch.sealed:
             writer.apply(tree.freeze(position))
             tree.thaw()
     if reader.damage is not None and reader.position.seq < end.seq:
