@@ -14,7 +14,9 @@ from itertools import islice
 
 from djafs.disk import archive_metadata
 from djafs.disk.archive_metadata import ArchiveMetadata
+from djafs.disk.host import Host
 from djafs.disk.index import Index
+from djafs.disk.layout import Layout
 from djafs.disk.records import Archive, Content, Pack
 from djafs.packing.packer import Packer
 from djafs.packing.plan import PackedItem, PackPlan
@@ -89,7 +91,7 @@ class Collector:
             number = store.tree.next_archive
         result = self._packer.run(PackPlan(number, items, self._level))
         if result.metadata is not None:
-            self._publish(result.metadata)
+            publish(store.host, store.layout, result.metadata)
             done.archives += 1
             done.bytes_out += result.metadata.compressed_bytes
         for failed in result.failed:
@@ -100,21 +102,6 @@ class Collector:
         store.syncer.flush()
         self._drop_segments()
         return True
-
-    def _publish(self, metadata: ArchiveMetadata) -> None:
-        """Give a finished archive, which is durable already, its name."""
-        host, layout = self._store.host, self._store.layout
-        path = layout.archive_metadata(metadata.archive)
-        descriptor = host.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, "djfm.create")
-        try:
-            host.pwrite(descriptor, archive_metadata.encode(metadata), 0, "djfm.write")
-            host.sync(descriptor, "djfm.sync")
-        finally:
-            host.close(descriptor)
-        host.rename(path + ".tmp", path, "djfm.rename")
-        draft = layout.archive_draft(metadata.archive)
-        host.rename(draft, layout.archive(metadata.archive), "archive.rename")
-        host.sync_directory(layout.archives, "archive.sync-directory")
 
     def _commit(
         self,
@@ -174,3 +161,18 @@ class Collector:
             freed = store.hot.drop_below(below)
         if freed:
             store.content.hot.forget_below(below)
+
+
+def publish(host: Host, layout: Layout, metadata: ArchiveMetadata) -> None:
+    """Give a finished archive, which is durable already, its name."""
+    path = layout.archive_metadata(metadata.archive)
+    descriptor = host.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, "djfm.create")
+    try:
+        host.pwrite(descriptor, archive_metadata.encode(metadata), 0, "djfm.write")
+        host.sync(descriptor, "djfm.sync")
+    finally:
+        host.close(descriptor)
+    host.rename(path + ".tmp", path, "djfm.rename")
+    draft = layout.archive_draft(metadata.archive)
+    host.rename(draft, layout.archive(metadata.archive), "archive.rename")
+    host.sync_directory(layout.archives, "archive.sync-directory")
