@@ -71,7 +71,16 @@ class Packed(NamedTuple):
     moved: list[tuple[int, int, int, int]]
 
 
-Event = VersionClosed | PartClosed | BindingEnded | BindingReplaced | InodeGone | Packed
+class Swept(NamedTuple):
+    """History of inodes ``first`` to ``last`` that was out of reach at ``t`` went."""
+
+    seq: int
+    t: int
+    first: int
+    last: int
+
+
+Event = VersionClosed | PartClosed | BindingEnded | BindingReplaced | InodeGone | Packed | Swept
 
 
 class ContentRow(NamedTuple):
@@ -88,7 +97,7 @@ class Batch:
 
     __slots__ = (
         "archives", "contents", "events", "floor_segment", "inodes", "last_segment", "names",
-        "next_archive", "next_content", "next_ino", "parts", "position", "removed",
+        "next_archive", "next_content", "next_ino", "parts", "position", "removed", "sealed",
     )  # fmt: skip
 
     def __init__(self, position: Position, next_ino: int, content: int, archive: int) -> None:
@@ -105,6 +114,7 @@ class Batch:
         self.contents: dict[int, ContentRow | None] = {}
         self.archives: dict[int, tuple[int, int] | None] = {}  # (members, bytes)
         self.floor_segment = 1 << 62  # smallest hot segment that a clone brought in
+        self.sealed = False  # nothing may follow: its last event looks at the rows of live inodes
 
     def __len__(self) -> int:
         return len(self.inodes) + len(self.removed) + len(self.events) + len(self.contents)

@@ -14,10 +14,12 @@ from djafs.disk.batch import (
     InodeGone,
     Packed,
     PartClosed,
+    Swept,
     VersionClosed,
 )
 from djafs.disk.extents import Extent
 from djafs.disk.index import Index
+from djafs.disk.sweeping import prepare, sweep
 from djafs.model import LIVE_ROOT, Calendar, Inode
 
 
@@ -40,6 +42,7 @@ class IndexWriter:
 
     def __init__(self, index: Index, calendar: Calendar) -> None:
         self._db = index.connection
+        prepare(self._db)
         self._calendar = calendar
         self._since: dict[int, int] = {}
 
@@ -141,6 +144,9 @@ class IndexWriter:
             packed = rows.pack_extents(event.extents) or b"\x90"
             hot = rows.hot_of(event.extents)
             self._db.execute(_PAST_PART, (event.ino, event.part, event.until, packed, hot))
+        elif isinstance(event, Swept):
+            sweep(self._db, self._calendar, event)
+            self._db.execute("INSERT OR REPLACE INTO state VALUES ('swept', ?)", (event.seq,))
         else:
             self._repack(event)
 

@@ -6,7 +6,7 @@ PRAGMA page_size = 4096;
 
 -- What the index stands for: 'schema', 'segment', 'offset', 'seq', 'chain' (the position in the
 -- log up to which it is applied), 'ino', 'content', 'archive' (the next numbers to give), 'hot'
--- (the last hot segment that was used).
+-- (the last hot segment that was used), 'swept' (the last record that let history go).
 CREATE TABLE state (
     key   TEXT PRIMARY KEY,
     value INTEGER NOT NULL

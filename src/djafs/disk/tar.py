@@ -165,6 +165,33 @@ def parse(block: bytes | memoryview) -> Header | None:
     return Header(block[156:157], name, size)
 
 
+def parse_entry(block: bytes, pax: dict[bytes, bytes]) -> Entry:
+    """Read all that the header of a regular file says; ``pax`` are the records before it.
+
+    Raises TarFormatError as :func:`parse` does.
+    """
+    head = parse(block)
+    if head is None or head.type != REGULAR:
+        raise TarFormatError("a tar header is none of a regular file")
+    numbers = {b"size": head.size}
+    fields = {b"mode": (100, 108), b"uid": (108, 116), b"gid": (116, 124), b"mtime": (136, 148)}
+    try:
+        for key, (begin, end) in fields.items():
+            numbers[key] = int(block[begin:end].rstrip(b" \0"), 8)
+        for key in numbers.keys() & pax.keys():
+            numbers[key] = int(pax[key])
+    except ValueError as error:
+        raise TarFormatError(str(error)) from None
+    return Entry(
+        pax.get(b"path", head.name),
+        numbers[b"size"],
+        numbers[b"mtime"] * 1_000_000_000,
+        numbers[b"mode"],
+        numbers[b"uid"],
+        numbers[b"gid"],
+    )
+
+
 def parse_pax(records: bytes) -> dict[bytes, bytes]:
     """Read the content of a pax header. Raises TarFormatError if it is malformed."""
     found: dict[bytes, bytes] = {}

@@ -11,19 +11,21 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from typing import IO
+from typing import IO, TypeVar
 
 from djafs.disk.host import Host
 from djafs.disk.layout import Layout
 from djafs.errors import PackingError
 from djafs.packing import wire
 from djafs.packing.plan import PackPlan, PackResult
+from djafs.packing.survey import Reached
 
 _POLL_MS = 200  # how often a run asks whether it is cancelled
 _MOST_THREADS = 4
 _PATIENCE = 5.0  # seconds for a packer that has closed its pipes to end by itself
 
 Cancelled = Callable[[], bool]
+_Answer = TypeVar("_Answer")
 
 
 class PackingCancelledError(PackingError):
@@ -69,13 +71,42 @@ class Packer:
         ``cancelled`` is asked some times a second. Raises PackingCancelledError if it says so
         or :meth:`kill` was called, PackingError if the packer fails or dies; no draft is left then.
         """
+        try:
+            return self._attend(
+                self._command, lambda process: self._converse(process, plan, cancelled)
+            )
+        except BaseException:
+            self._remove_draft(plan.archive)
+            raise
+
+    def survey(self) -> Reached:
+        """Return, from a process of its own, which contents the index refers to.
+
+        Raises as :meth:`run` does.
+        """
+        command = [sys.executable, "-m", "djafs.packing.survey", os.path.abspath(self._layout.root)]
+
+        def read(process: subprocess.Popen[bytes]) -> Reached:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.close()
+            kind, *fields = wire.read(_reader(process.stdout.fileno(), None))
+            if kind != "reached":
+                raise PackingError(f"the archives could not be surveyed: {fields[0]}")
+            return Reached(fields[0])
+
+        return self._attend(command, read)
+
+    def _attend(
+        self, command: list[str], converse: Callable[[subprocess.Popen[bytes]], _Answer]
+    ) -> _Answer:
+        """Start a process, have ``converse`` speak with it, and see that it ends."""
         with tempfile.TemporaryFile() as stderr:
-            process = self._spawn(stderr)
+            process = self._spawn(command, stderr)
             try:
-                return self._converse(process, plan, cancelled)
+                return converse(process)
             except BaseException as error:
                 self._end(process, at_once=not isinstance(error, wire.WireError))
-                self._remove_draft(plan.archive)
                 if self._killed:
                     raise PackingCancelledError("packing was stopped") from None
                 if isinstance(error, wire.WireError):
@@ -91,13 +122,13 @@ class Packer:
             if self._process is not None:
                 self._process.kill()
 
-    def _spawn(self, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _spawn(self, command: list[str], stderr: IO[bytes]) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._killed:
                 raise PackingCancelledError("packing was stopped")
             try:
                 self._process = subprocess.Popen(
-                    [*self._command, str(os.getpid())],
+                    [*command, str(os.getpid())],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=stderr,

@@ -14,8 +14,8 @@ STEP = 16 * CHUNK
 """Bytes read at a time, at most: whole checksummed chunks, so that none is read twice."""
 
 _ZEROS = bytes(STEP)
-_FRAME_CACHE = 8 << 20  # bytes; compaction reads members in order, so that a few frames are enough
-_OPEN_ARCHIVES = 16
+_FRAME_CACHE = 10 << 20  # bytes; compaction reads each archive in order: a frame of each is enough
+_OPEN_ARCHIVES = 32
 
 
 class PieceReader:

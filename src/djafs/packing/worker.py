@@ -26,7 +26,8 @@ from djafs.packing.pack import Known, pack
 NAME = "djafs-packer"
 """What ps(1) shows."""
 
-_NICE = 10
+NICE = 10
+"""How much lower the priority is than that of the daemon."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -73,7 +74,7 @@ def main() -> int:
 
     end_with_parent(int(sys.argv[1]))
     setproctitle.setproctitle(NAME)
-    os.nice(_NICE)
+    os.nice(NICE)
     # Whatever prints goes to stderr; stdout carries nothing but messages.
     target = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -56,7 +56,7 @@ class Syncer:
         batch = self._tree.batch
         if len(batch.inodes) >= BATCH or len(batch.events) >= BATCH:
             self.wake.set()
-            if len(batch) >= BACKLOG:
+            if len(batch) >= BACKLOG and not batch.sealed:
                 self._frozen.wait_for(
                     lambda: len(self._tree.batch) < BACKLOG or self.failure is not None, 30
                 )
@@ -94,30 +94,35 @@ class Syncer:
                 self._syncing = False
                 self._turn.notify_all()
 
-    def flush(self) -> None:
+    def flush(self, last: Callable[[], None] | None = None) -> None:
         """Return when everything that was acknowledged is durable and in the index.
 
-        Raises ReadOnlyStoreError, or sqlite3.Error when the index cannot be written; what was
-        to be written stays in memory then, and the next call tries again.
+        ``last`` logs a change that must be the last of its batch. Raises ReadOnlyStoreError, or
+        sqlite3.Error when the index cannot be written; what was to be written stays in memory
+        then, and the next call tries again.
         """
         with self._flushing:
-            with self._guard:
-                if self._tree.frozen is None:
-                    if not len(self._tree.batch):
-                        batch: Batch | None = None
-                    else:
-                        batch = self._tree.freeze(self._log.position)
-                        self._frozen.notify_all()
-                else:
-                    batch = self._tree.frozen
-                changed = self.changed
-            self.make_durable(batch.position.seq if batch else changed)
+            if last is not None and self._tree.frozen is not None:  # it failed before
+                self._flush()
+            self._flush(last)
+
+    def _flush(self, last: Callable[[], None] | None = None) -> None:
+        with self._guard:
+            batch: Batch | None = self._tree.frozen
             if batch is None:
-                return
-            self._writer.apply(batch)
-            with self._guard:
-                self._tree.thaw()
-            self._writer.checkpoint()
+                if last is not None:
+                    last()
+                if len(self._tree.batch):
+                    batch = self._tree.freeze(self._log.position)
+                    self._frozen.notify_all()
+            changed = self.changed
+        self.make_durable(batch.position.seq if batch else changed)
+        if batch is None:
+            return
+        self._writer.apply(batch)
+        with self._guard:
+            self._tree.thaw()
+        self._writer.checkpoint()
 
     def behind(self) -> bool:
         """Return whether there is anything that :meth:`flush` would do."""

@@ -64,6 +64,7 @@ class Tree:
         self.next_archive = state.get("archive", 1)
         self.last_segment = state.get("hot", 0)
         self.frozen: Batch | None = None
+        self.cloned: set[int] | None = None  # contents that clones refer to, while asked for
         self.generation = 1
         self.batch = self._new_batch(index.position())
         self.orphans = {

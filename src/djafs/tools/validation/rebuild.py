@@ -42,7 +42,7 @@ class Rebuild:
         except (KeyError, ValueError, TypeError, OverflowError) as error:
             self._misfit(f"record {line.record.seq} ({type(line.record).__name__}): {error!r}")
         self.position = line.position
-        if len(self._tree.batch) >= BATCH:
+        if len(self._tree.batch) >= BATCH or self._tree.batch.sealed:
             self.settle()
 
     def settle(self) -> None:

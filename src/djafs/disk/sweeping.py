@@ -1,0 +1,85 @@
+"""Removing from the index what no snapshot shows any more (docs/architecture.md, "Compaction").
+
+Which rows go follows from the rows alone, and from the time in the record that asked for it, so
+that an index made again from the log has lost the same ones. What goes:
+
+- A past binding that the live binding of the same name masks, having begun on the same day.
+- A version that the live version of the same inode masks, having begun on the same day.
+- All versions and past parts of an inode that has no name, neither now nor in history.
+- A past part that no version needs.
+
+Directories keep what they have: how old they are shown depends on more than their own rows, and
+they hold no content.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from zlib import crc32
+
+from djafs.disk import rows
+from djafs.disk.batch import Swept
+from djafs.model import SPAN, Calendar, Inode
+
+_LIVE = ", ".join("i." + column for column in rows.INODE.split(", "))
+_BINDINGS = (
+    f"SELECT b.parent, b.name, b.day, b.ino, d.begin, d.made, {_LIVE} FROM binding b"
+    " CROSS JOIN dentry d INDEXED BY dentry_name"
+    " ON d.parent = b.parent AND d.hash = crc32(b.name) AND d.name = b.name"
+    " CROSS JOIN inode i ON i.ino = d.ino WHERE b.ino BETWEEN ? AND ? AND NOT EXISTS"
+    " (SELECT 1 FROM binding l WHERE l.parent = b.parent AND l.name = b.name AND l.day > b.day)"
+)
+_VERSIONS = (
+    f"SELECT v.day, {_LIVE} FROM version v CROSS JOIN inode i ON i.ino = v.ino"
+    " WHERE v.ino BETWEEN ? AND ? AND i.nlink != 0"
+)
+_NAMELESS = (
+    "SELECT DISTINCT v.ino FROM version v WHERE v.ino BETWEEN ? AND ?"
+    f" AND v.mode & {0o170000} != {stat.S_IFDIR}"
+    " AND NOT EXISTS (SELECT 1 FROM inode i WHERE i.ino = v.ino AND i.nlink != 0)"
+    " AND NOT EXISTS (SELECT 1 FROM binding b WHERE b.ino = v.ino)"
+)
+_PARTS = (
+    "DELETE FROM past_part WHERE ino BETWEEN ? AND ? AND NOT EXISTS (SELECT 1 FROM version v"
+    " WHERE v.ino = past_part.ino AND v.version <= past_part.until AND v.version >"
+    " (SELECT coalesce(max(q.until), 0) FROM past_part q WHERE q.ino = past_part.ino"
+    " AND q.part = past_part.part AND q.until < past_part.until))"
+)
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Give a connection the functions that :func:`sweep` needs."""
+    db.create_function("crc32", 1, crc32, deterministic=True)
+
+
+def sweep(db: sqlite3.Connection, calendar: Calendar, swept: Swept) -> None:
+    """Remove what is out of reach among the rows of inodes ``first`` to ``last``."""
+    span = (swept.first, swept.last)
+    for parent, name, day, ino, begin, made, *row in db.execute(_BINDINGS, span).fetchall():
+        live = rows.inode_of(tuple(row))
+        if _is_settled(live, swept.t) and not _is_directory(db, ino):
+            began = live.began(made) if made else begin or 0
+            if calendar.day_of(began) == day:
+                db.execute(
+                    "DELETE FROM binding WHERE parent = ? AND name = ? AND day = ?",
+                    (parent, name, day),
+                )
+    for day, *row in db.execute(_VERSIONS, span).fetchall():
+        live = rows.inode_of(tuple(row))
+        if _is_settled(live, swept.t) and calendar.day_of(live.effective()) <= day:
+            db.execute("DELETE FROM version WHERE ino = ? AND day = ?", (live.ino, day))
+    nameless = db.execute(_NAMELESS, span).fetchall()
+    db.executemany("DELETE FROM version WHERE ino = ?", nameless)
+    db.executemany("DELETE FROM past_part WHERE ino = ?", nameless)
+    db.execute(_PARTS, span)
+
+
+def _is_settled(live: Inode, t: int) -> bool:
+    """Return whether the beginning of the live version is decided: it is closed, or will be."""
+    return t - live.last > SPAN and not live.is_directory
+
+
+def _is_directory(db: sqlite3.Connection, ino: int) -> bool:
+    query = "SELECT mode FROM version WHERE ino = ?1 UNION SELECT mode FROM inode WHERE ino = ?1"
+    return any(stat.S_ISDIR(mode) for (mode,) in db.execute(query, (ino,)))

@@ -1,0 +1,93 @@
+"""Which contents anything refers to: ``python -m djafs.packing.survey ROOT PARENT``.
+
+A process of its own, as the packer is: it reads every extent in the index. It does so in short
+transactions, a page at a time, so that the write-ahead log of the index never grows behind it; the
+live tree before history, because content goes from there to here and not back. Content that a
+clone carries across meanwhile is for the caller to note.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from typing import Any
+
+import setproctitle
+
+from djafs.disk import rows
+from djafs.disk.index import Index
+from djafs.disk.layout import Layout
+from djafs.errors import DjafsError
+from djafs.packing import wire
+from djafs.packing.worker import NAME, NICE, end_with_parent
+
+PAGE = 4096
+"""Rows read in one transaction."""
+
+_TABLES = (("inode", ("ino",)), ("part", ("ino", "part")), ("version", ("ino", "day")),
+           ("past_part", ("ino", "part", "until")))  # fmt: skip
+
+
+class Reached:
+    """A set of content numbers: one bit for each."""
+
+    def __init__(self, bits: bytes | bytearray = b"") -> None:
+        self.bits = bytearray(bits)
+
+    def add(self, cid: int) -> None:
+        """Add a content."""
+        place = cid >> 3
+        if place >= len(self.bits):
+            self.bits.extend(bytes(place - len(self.bits) + 4096))
+        self.bits[place] |= 1 << (cid & 7)
+
+    def __contains__(self, cid: int) -> bool:
+        """Return whether a content is in the set."""
+        place = cid >> 3
+        return place < len(self.bits) and bool(self.bits[place] >> (cid & 7) & 1)
+
+
+def survey(db: sqlite3.Connection) -> Reached:
+    """Return every content that an extent of the index refers to."""
+    reached = Reached()
+    for table, key in _TABLES:
+        columns = ", ".join(key)
+        marks = ", ".join("?" * len(key))
+        query = (
+            f"SELECT extents, {columns} FROM {table} WHERE ({columns}) > ({marks})"
+            f" ORDER BY {columns} LIMIT {PAGE}"
+        )
+        last: tuple[Any, ...] = (-1,) * len(key)
+        while page := db.execute(query, last).fetchall():
+            for stored, *_ in page:
+                for extent in rows.unpack_extents(stored):
+                    if not extent.segment:
+                        reached.add(extent.base)
+            last = page[-1][1:]
+    return reached
+
+
+def main() -> int:
+    """Run as the daemon's child, and write one message to stdout."""
+    if len(sys.argv) != 3:
+        print(f"{NAME}: started by djafs itself, not by hand", file=sys.stderr)
+        return 16
+    end_with_parent(int(sys.argv[2]))
+    setproctitle.setproctitle(NAME)
+    os.nice(NICE)
+    try:
+        index = Index.open_read_only(Layout(sys.argv[1]))
+        message = wire.encode("reached", bytes(survey(index.connection).bits))
+    except (DjafsError, sqlite3.Error) as error:
+        message = wire.encode("error", str(error), 0)
+    try:
+        with os.fdopen(1, "wb") as target:
+            target.write(message)
+    except BrokenPipeError:
+        pass  # the daemon does not want the result any more
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
