@@ -14,8 +14,11 @@ class Host:
     """Plain calls to the operating system."""
 
     def open(self, path: str, flags: int, label: str, mode: int = 0o600) -> int:
-        """Open ``path`` and return its descriptor (open(2)); always close-on-exec."""
-        return os.open(path, flags | os.O_CLOEXEC, mode)
+        """Open ``path`` and return its descriptor (open(2)).
+
+        Always close-on-exec, and never through a symbolic link, which no store of ours holds.
+        """
+        return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
 
     def close(self, descriptor: int) -> None:
         """Close a descriptor that :meth:`open` returned."""
@@ -37,6 +40,10 @@ class Host:
     def truncate(self, descriptor: int, size: int, label: str) -> None:
         """Set the length of an open file to ``size`` bytes (ftruncate(2))."""
         os.ftruncate(descriptor, size)
+
+    def allocate(self, descriptor: int, size: int, label: str) -> None:
+        """Have the disk set ``size`` bytes aside for an open file (posix_fallocate(3))."""
+        os.posix_fallocate(descriptor, 0, size)
 
     def sync(self, descriptor: int, label: str) -> None:
         """Make an open file durable, data and size (fdatasync(2))."""

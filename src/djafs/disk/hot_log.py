@@ -6,6 +6,7 @@ overwritten; where each run of bytes belongs, and its checksums, stand in the lo
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections import OrderedDict
@@ -49,8 +50,10 @@ class HotLog:
         self._sizes = {n: os.path.getsize(layout.hot_segment(n)) for n in present}
         self._total = sum(self._sizes.values())
         self._descriptor = -1
-        self._unsynced: list[int] = []
+        self._unsynced: list[int] = []  # segments that are full
+        self._named = False  # a segment was begun whose name is not durable yet
         self._lock = threading.Lock()
+        self._turn = threading.Lock()  # of syncs: none closes what another one is at
         self.segment = max(last, present[-1] if present else 0)
         self._tail = SEGMENT
 
@@ -76,19 +79,20 @@ class HotLog:
 
     def sync(self) -> None:
         """Make durable all that was appended before the call (raises OSError)."""
-        with self._lock:
-            closed, self._unsynced = self._unsynced, []
-            current = os.dup(self._descriptor) if self._descriptor >= 0 else -1
-        try:
-            for descriptor in closed:
-                self._host.sync(descriptor, "hot.sync")
-            if current >= 0:
-                self._host.sync(current, "hot.sync")
-        finally:
-            for descriptor in closed:
-                self._host.close(descriptor)
-            if current >= 0:
-                os.close(current)
+        with self._turn:
+            with self._lock:
+                closed, self._unsynced = self._unsynced, []
+                current, named, self._named = self._descriptor, self._named, False
+            try:
+                for descriptor in closed:
+                    self._host.sync(descriptor, "hot.sync")
+                if current >= 0:
+                    self._host.sync(current, "hot.sync")
+                if named:
+                    self._host.sync_directory(self._layout.hot, "hot.sync-directory")
+            finally:
+                for descriptor in closed:
+                    self._host.close(descriptor)
 
     def roll(self) -> None:
         """Let the next write begin a segment, so that this one can go once it is packed."""
@@ -100,13 +104,12 @@ class HotLog:
 
     def drop_below(self, segment: int) -> int:
         """Remove every segment with a smaller number; return the bytes that came free."""
-        freed = 0
+        before = self._total
         below = min(segment, self.segment if self._descriptor >= 0 else self.segment + 1)
         for number in [n for n in self._sizes if n < below]:
             self._host.unlink(self._layout.hot_segment(number), "hot.unlink")
-            freed += self._sizes.pop(number)
-        self._total -= freed
-        return freed
+            self._total -= self._sizes.pop(number)
+        return before - self._total
 
     def close(self) -> None:
         """Sync and close."""
@@ -121,11 +124,10 @@ class HotLog:
         path = self._layout.hot_segment(self.segment + 1)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         descriptor = self._host.open(path, flags, "hot.create")
-        self._host.sync_directory(self._layout.hot, "hot.sync-directory")
         with self._lock:
             if self._descriptor >= 0:
                 self._unsynced.append(self._descriptor)
-            self._descriptor = descriptor
+            self._descriptor, self._named = descriptor, True
         self.segment += 1
         self._tail = 0
         self._sizes[self.segment] = 0
@@ -176,20 +178,33 @@ class HotReader:
             if descriptor < 0:
                 descriptor = self._open(segment)
             self._descriptors.move_to_end(segment)
-            data = os.pread(descriptor, length, start)
+            try:
+                data = os.pread(descriptor, length, start)
+            except OSError as error:  # a bad sector, or no regular file
+                raise self._damage(segment, start) from error
         if len(data) != length:
             raise self._damage(segment, start + len(data))
         return data
 
     def _open(self, segment: int) -> int:
+        # Not to wait for a writer, if someone has put a named pipe there.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        path = self._layout.hot_segment(segment)
         try:
-            descriptor = os.open(
-                self._layout.hot_segment(segment), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-            )
+            try:
+                descriptor = os.open(path, flags)
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._descriptors:
+                    raise
+                while self._descriptors:  # others need them more
+                    os.close(self._descriptors.popitem()[1])
+                descriptor = os.open(path, flags)
         except FileNotFoundError as error:
-            raise HotLogDamageError(
-                f"{self._layout.hot_segment(segment)} is missing; run djafs validate -v"
-            ) from error
+            raise HotLogDamageError(f"{path} is missing; run djafs validate -v") from error
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENXIO):
+                raise
+            raise HotLogDamageError(f"{path} is no file; run djafs validate -v") from error
         self._descriptors[segment] = descriptor
         if len(self._descriptors) > OPEN_SEGMENTS:
             os.close(self._descriptors.popitem(last=False)[1])

@@ -6,6 +6,7 @@ of the line before: a running hash, so that a line that changed, went missing or
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -61,8 +62,12 @@ class LookupLog:
         self._store = store
         self._segment, self._tail, self.seq, self.chain = position
         self._descriptor = -1
-        self._unsynced: list[int] = []
+        self._unsynced: list[int] = []  # segments that are full
+        self._named = False  # a segment was begun whose name is not durable yet
+        self._torn = False  # a failed write left something behind the last line
+        self._before = (self._tail, self.chain)  # the last record
         self._lock = threading.Lock()
+        self._turn = threading.Lock()  # of syncs: none closes what another one is at
         path = layout.lookup_segment(self._segment)
         if self._segment and os.path.exists(path):  # else it is closed, and the next one begins
             self._descriptor = host.open(path, os.O_WRONLY, "lookup.open")
@@ -107,19 +112,20 @@ class LookupLog:
 
     def sync(self) -> None:
         """Make durable every line that was appended before the call (raises OSError)."""
-        with self._lock:
-            closed, self._unsynced = self._unsynced, []
-            current = os.dup(self._descriptor) if self._descriptor >= 0 else -1
-        try:
-            for descriptor in closed:
-                self._host.sync(descriptor, "lookup.sync")
-            if current >= 0:
-                self._host.sync(current, "lookup.sync")
-        finally:
-            for descriptor in closed:
-                self._host.close(descriptor)
-            if current >= 0:
-                os.close(current)
+        with self._turn:
+            with self._lock:
+                closed, self._unsynced = self._unsynced, []
+                current, named, self._named = self._descriptor, self._named, False
+            try:
+                for descriptor in closed:
+                    self._host.sync(descriptor, "lookup.sync")
+                if current >= 0:
+                    self._host.sync(current, "lookup.sync")
+                if named:
+                    self._host.sync_directory(self._layout.lookups, "lookup.sync-directory")
+            finally:
+                for descriptor in closed:
+                    self._host.close(descriptor)
 
     def close(self) -> None:
         """Sync and close."""
@@ -131,35 +137,59 @@ class LookupLog:
 
     def _write(self, record: records.Record) -> None:
         line, chain = seal(records.encode(record), self.chain)
+        before = (self._tail, self.chain)
         self._put(line)
+        self._before = before
         self.chain = chain
         self.seq = record.seq
 
+    def retract(self) -> None:
+        """Take back the last :meth:`append`, whose record turned out not to fit.
+
+        Raises OSError; the next mount then refuses that record again.
+        """
+        self._tail, self.chain = self._before
+        self.seq -= 1
+        self._torn = True
+        self._undo()
+
     def _put(self, lines: bytes) -> None:
+        if self._torn:
+            self._undo()
         try:
             self._host.pwrite(self._descriptor, lines, self._tail, "lookup.append")
         except OSError:
-            self._host.truncate(self._descriptor, self._tail, "lookup.undo")
+            self._torn = True
+            with contextlib.suppress(OSError):  # then before the next write
+                self._undo()
             raise
         self._tail += len(lines)
+
+    def _undo(self) -> None:
+        self._host.truncate(self._descriptor, self._tail, "lookup.undo")
+        self._torn = False
 
     def _begin_segment(self, t: int) -> None:
         number = self._segment + 1
         path = self._layout.lookup_segment(number)
         # A segment that holds no whole line was begun before a crash: begin it again.
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        first = records.Segment(
+            self.seq + 1, t, format=1, store=self._store, number=number, chain=self.chain
+        )
+        line, chain = seal(records.encode(first), self.chain)
         descriptor = self._host.open(path, flags, "lookup.create")
-        self._host.sync_directory(self._layout.lookups, "lookup.sync-directory")
+        try:
+            self._host.pwrite(descriptor, line, 0, "lookup.begin")
+        except BaseException:
+            self._host.close(descriptor)
+            raise
         with self._lock:
             if self._descriptor >= 0:
                 self._unsynced.append(self._descriptor)
-            self._descriptor = descriptor
-        self._segment, self._tail = number, 0
-        self._write(
-            records.Segment(
-                self.seq + 1, t, format=1, store=self._store, number=number, chain=self.chain
-            )
-        )
+            self._descriptor, self._named = descriptor, True
+        self._segment, self._tail, self._torn = number, len(line), False
+        self.seq, self.chain = first.seq, chain
 
 
 @dataclass(frozen=True)
@@ -290,22 +320,33 @@ def holds(layout: Layout, position: Position) -> bool:
 
 def syncs_after(layout: Layout, position: Position) -> bool:
     """Return whether a line behind ``position`` says that the record there was durable."""
-    for number in segment_numbers(layout):
-        if number < position.segment:
-            continue
-        with open_segment(layout, number) as lines:
-            if number == position.segment:
-                lines.seek(position.offset)
+    return any(
+        last_mark(layout, number, position.offset if number == position.segment else 0)
+        > position.seq
+        for number in segment_numbers(layout)
+        if number >= position.segment
+    )
+
+
+def last_mark(layout: Layout, number: int, offset: int = 0) -> int:
+    """Return the last record that a mark in a segment behind ``offset`` calls durable, or 0.
+
+    Looks at every line by itself, for lines before it may be damaged.
+    """
+    upto = 0
+    with open_segment(layout, number) as lines:
+        try:
+            lines.seek(offset)
             while line := lines.readline(LINE):
                 if b'"op":"sync"' not in line:
                     continue
-                try:
+                with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
                     record = records.decode(line)
-                except msgspec.MsgspecError:
-                    continue
-                if isinstance(record, records.Sync) and record.upto > position.seq:
-                    return True
-    return False
+                    if isinstance(record, records.Sync):
+                        upto = max(upto, record.upto)
+        except (zstandard.ZstdError, OSError):
+            pass  # what cannot be read says nothing
+    return upto
 
 
 def segment_numbers(layout: Layout) -> list[int]:
@@ -337,4 +378,5 @@ def open_segment(layout: Layout, number: int) -> BinaryIO:
 
 
 def _no_follow(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+    # Not to wait for a writer, if someone has put a named pipe there.
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
