@@ -11,6 +11,9 @@ from typing import NamedTuple
 FILESYSTEM_TYPE = "fuse.djafs"
 """The type under which the kernel lists a djafs mount."""
 
+KILL_SECONDS = 1.0
+"""How long a child that waits for a filesystem may take to die."""
+
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 
 
@@ -90,6 +93,10 @@ def probe(path: str, seconds: float) -> int | None:
     try:
         if not select.select([handle], [], [], seconds)[0]:
             signal.pidfd_send_signal(handle, signal.SIGKILL)
+            # Until it is dead it keeps the mount busy. A daemon that has taken the question and
+            # hangs over it keeps it alive, though.
+            if select.select([handle], [], [], KILL_SECONDS)[0]:
+                os.waitpid(child, 0)
             return None
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     finally:

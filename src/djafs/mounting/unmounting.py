@@ -19,6 +19,11 @@ PROBE_SECONDS = 2.0
 POLL_SECONDS = 0.01
 """Between two looks at a lock: flock(2) itself waits without a limit."""
 
+_ADVICE_ON_HANGING = (
+    "its daemon does not answer: kill it (ps -C djafs -f shows it; nothing is lost),"
+    " and unmount again"
+)
+
 Ending = Literal["unmounted", "cleared"]
 """``unmounted``: by a daemon that closed its store. ``cleared``: the daemon had died before."""
 
@@ -33,8 +38,14 @@ def unmount(path: str, seconds: float) -> tuple[Mount, Ending]:
     # Opened first: afterwards another mount may hide the path, or take the lock for itself.
     lock = open_lock(mount.source)
     try:
-        stale = probe(mount.mountpoint, PROBE_SECONDS) == errno.ENOTCONN
-        detach(mount.mountpoint, lazily=stale)
+        answer = probe(mount.mountpoint, PROBE_SECONDS)
+        stale = answer == errno.ENOTCONN
+        try:
+            detach(mount.mountpoint, lazily=stale)
+        except MountError as error:
+            if answer is None:
+                raise MountError(f"{error}; {_ADVICE_ON_HANGING}") from None
+            raise
         if lock is not None:
             _wait_until_unlocked(lock, mount.source, seconds)
     finally:

@@ -73,6 +73,8 @@ def test_a_probe_gives_up(monkeypatch):
     silent, writing = os.pipe()
     try:
         assert probe("/", 0.01) is None
+        with pytest.raises(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)  # the child that waited is gone
     finally:
         os.close(silent)
         os.close(writing)
