@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from rig.daemons import end_all_below
 from rig.leftovers import clear_leftovers
 from rig.mount import WATCHDOG_SECONDS, Mount
 
@@ -62,6 +63,15 @@ def mount_store(
             return stack.enter_context(mounted)
 
         yield mount
+
+
+@pytest.fixture
+def mnt(tmp_path: Path) -> Iterator[Path]:
+    """An empty directory for commands to mount on; whatever they mount goes in the end."""
+    path = tmp_path / "mnt"
+    path.mkdir()
+    yield path
+    end_all_below(tmp_path)
 
 
 @pytest.fixture

@@ -35,3 +35,12 @@ def djafs_ok(*arguments: str | os.PathLike[str], seconds: float = 60) -> str:
     done = djafs(*arguments, seconds=seconds)
     assert done.returncode == 0, f"djafs {arguments} gave {done.returncode}: {done.stderr}"
     return done.stdout
+
+
+def refused(*arguments: str | os.PathLike[str]) -> str:
+    """Run ``djafs mount ARGUMENTS``, which must be refused; return the line that says why."""
+    done = djafs("mount", *arguments)
+    assert (done.returncode, done.stdout) == (8, ""), done.stderr
+    assert done.stderr.startswith("djafs: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr.removeprefix("djafs: ").removesuffix("\n")

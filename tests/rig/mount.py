@@ -120,8 +120,7 @@ class Mount:
         status = self._daemon.wait(END_SECONDS)
         self._forget()
         assert status == 0, f"the daemon ended with {status}\n{self.messages()}"
-        with open(self.storage / "lock", "rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        assert_unlocked(self.storage)
 
     def remount(self, *options: str) -> None:
         """Unmount, if mounted, and mount again."""
@@ -176,3 +175,9 @@ class Mount:
         if self._watchdog is not None:
             self._watchdog.cancel()
         self._daemon = self._watchdog = None
+
+
+def assert_unlocked(storage: Path) -> None:
+    """Assert that no process holds the store."""
+    with open(storage / "lock", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -44,9 +44,9 @@ def serve_in_foreground(options: MountOptions, ready: Callable[[], None]) -> Non
 
     Raises DjafsError when it cannot be mounted.
     """
+    _name_process(options)
     check(options)
     reporting.start(log_file=options.log_file, foreground=options.foreground)
-    _name_process(options)
     # Not at the top: the daemon brings in the store and the FUSE layer, which the parent of a
     # background mount never needs.
     from djafs.mounting.daemon import serve  # noqa: PLC0415
