@@ -146,7 +146,11 @@ class ArchiveCheck:
         path = self._layout.archive_metadata(number)
         try:
             with open(path, "rb") as file:
-                return archive_metadata.decode(file.read(_MOST_METADATA), path), None
+                content = file.read(_MOST_METADATA)
+            metadata = archive_metadata.decode(content, path)
+            if archive_metadata.encode(metadata) != content:
+                return metadata, "its times, or its form, are not as they were written"
+            return metadata, None
         except FileNotFoundError:
             return None, "it is missing"
         except OSError as error:
@@ -171,7 +175,7 @@ def _without(path: str, problem: Exception) -> str:
     text = str(problem)
     for prefix in (f"archive {path} ", f"archive metadata {path} "):
         text = text.removeprefix(prefix)
-    return text
+    return text.removeprefix("is damaged ").removeprefix("is damaged: ")
 
 
 def _differences(

@@ -74,7 +74,7 @@ class History:
         for ino, day in self._made.connection.execute(_SINCE):
             row = self._stored.connection.execute(stored, (ino,)).fetchone()
             since = row[0] if row else EVER
-            if since > day and (needed := self._needed(ino)) < min(since, self._begin(ino)):
+            if since > day and day <= (needed := self._needed(ino)) < min(since, self._begin(ino)):
                 paths = [f"{day_path(needed)}/{name}" for name in self._live_names(ino)]
                 yield f"{ino}: must be shown from {day_path(needed)} on", paths
 

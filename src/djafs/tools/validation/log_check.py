@@ -101,7 +101,7 @@ class LogCheck:
                 self._take(item)
         self.basis.settle()
         if tail is not None:
-            self._tell(Finding(Kind.LOG_TAIL, "lookups", tail))
+            self._tell(Finding(Kind.LOG_TAIL, "", tail))
         self._conclude()
 
     def advance(self) -> None:
@@ -123,7 +123,7 @@ class LogCheck:
             self._end, cut = find_end(self._layout, self._store)
         except (LookupLogDamageError, OSError, zstandard.ZstdError):
             return None  # every line is going to be looked at
-        return cut
+        return None if cut is None else cut.replace(self._layout.root + "/", "")
 
     def _read(self) -> Iterable[Line | Gap]:
         """Yield lines and gaps; the end of a log that is being written is no gap."""
@@ -190,8 +190,10 @@ class LogCheck:
             return
         at = self._target
         if at.seq > self._lines.position.seq:
-            what = f"the log ends at record {self._lines.position.seq}, but the index has {at.seq}"
-            self._tell(Finding(Kind.LOG_SHORT, "lookups", what))
+            if not self._gaps:
+                ends = self._lines.position.seq
+                what = f"the log ends at record {ends}, but the index has {at.seq}"
+                self._tell(Finding(Kind.LOG_SHORT, "lookups", what))
             assert self._stored is not None
             self.basis = Rebuild(self._stored, self._calendar)
             self._following = False

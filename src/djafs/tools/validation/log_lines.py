@@ -108,7 +108,7 @@ def _resume(layout: Layout, damage: Damage) -> Position | None:
     """
     number = segment_of(damage)
     if damage.offset == 0 and damage.what.endswith("is missing"):
-        found = _start(layout, number)
+        found = _start(layout, number) or _search(layout, number, 0)
     else:
         found = _search(layout, number, damage.offset)
     if found is not None:

@@ -36,6 +36,11 @@ _STRAY = (
     "SELECT parent, name, ino FROM dentry d WHERE NOT EXISTS"
     f" (SELECT 1 FROM inode WHERE ino = d.parent AND nlink != 0 AND mode & {_TYPE} = {_DIRECTORY})"
 )
+_ALIKE = "SELECT parent, hash FROM dentry GROUP BY parent, hash HAVING count(*) > 1"
+_TWICE = (
+    "SELECT name, max(ino) FROM dentry WHERE parent = ? AND hash = ?"
+    " GROUP BY name HAVING count(*) > 1"
+)
 _PARTS = "SELECT DISTINCT ino FROM part p WHERE NOT EXISTS (SELECT 1 FROM inode WHERE ino = p.ino)"
 _BELOW = (
     f"WITH RECURSIVE below(ino) AS (SELECT {LIVE_ROOT} UNION ALL SELECT i.ino FROM below"
@@ -80,6 +85,9 @@ class NamespaceCheck:
             self._name("names without an inode", parent, name, ino)
         for parent, name, ino in self._db.execute(_STRAY):
             self._name("names in what is no directory", parent, name, ino)
+        for parent, hashed in self._db.execute(_ALIKE):
+            for name, ino in self._db.execute(_TWICE, (parent, hashed)).fetchall():
+                self._name("names that are there twice", parent, name, ino)
         self._check_inodes()
         for (ino,) in self._db.execute(_PARTS):
             self._inode("contents without an inode", ino, "has parts, but does not exist")

@@ -130,7 +130,14 @@ class Workspace:
 
     def new_index(self) -> Index:
         """Return an empty index."""
-        return self._opened(Index.create(self.path("rebuilt.sqlite")))
+        index = self._opened(
+            Index(sqlite3.connect(self.path("rebuilt.sqlite"), isolation_level=None))
+        )
+        # An index that is created on disk is synced, table by table.
+        blank = Index.create(":memory:")
+        blank.connection.backup(index.connection)
+        blank.close()
+        return index
 
     def copy_index(self) -> Index:
         """Return a copy of the store's index as it is at some moment of the call.
