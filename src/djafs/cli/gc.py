@@ -16,19 +16,26 @@ from djafs.cli.statuses import ERRORS_LEFT, OK
     "gc",
     cls=Command,
     short_help="Pack now, and say what was done.",
-    example="djafs gc /mnt/archive\ndjafs gc --json /mnt/archive",
+    example="djafs gc /mnt/archive\ndjafs gc --json /mnt/archive\ndjafs gc --compact /mnt/archive",
+)
+@click.option(
+    "--compact",
+    is_flag=True,
+    help="Then make archives as few and as small as they can be.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for scripts.")
 @click.argument("mountpoint", metavar="MOUNTPOINT", type=click.UNPROCESSED)
-def command(as_json: bool, mountpoint: str) -> int:
+def command(compact: bool, as_json: bool, mountpoint: str) -> int:
     """Pack everything that has settled in the store mounted on MOUNTPOINT.
 
     Waits until it is packed into archives, and says what was done. The daemon does the same by
-    itself every --gc-interval seconds (see djafs mount --help).
+    itself every --gc-interval seconds (see djafs mount --help), and compacts archives when enough
+    of them are small or hold much that no snapshot shows. --compact does it at once: small archives
+    are merged, and content that no snapshot shows is given up.
     """
     from djafs.mounting.control import request_gc  # noqa: PLC0415 (help is shown without)
 
-    done = request_gc(mountpoint)
+    done = request_gc(mountpoint, compact=compact)
     click.echo(json.dumps(done) if as_json else sentence(done))
     return ERRORS_LEFT if done["failed"] else OK
 
@@ -38,6 +45,7 @@ def sentence(done: dict[str, Any]) -> str:
 
     The fields: ``files`` whose content was packed, of it ``duplicates`` that the store held
     already, into so many ``archives``; ``bytes_in`` of content, ``bytes_out`` of archives;
+    ``compacted`` archives that others took the place of, so that ``reclaimed`` bytes came free;
     ``unsettled`` files left for later; ``failed`` ones that are damaged; ``seconds`` taken.
     """
     if done["files"]:
@@ -48,6 +56,10 @@ def sentence(done: dict[str, Any]) -> str:
         )
     else:
         line = "nothing to pack"
+    if done["compacted"]:
+        line += f"; compacted {_count(done['compacted'], 'archive')}"
+        if done["reclaimed"] > 0:
+            line += f", {human_size(done['reclaimed'])} came free"
     if done["unsettled"]:
         line += f"; {_count(done['unsettled'], 'file')} not yet settled"
     if done["failed"]:

@@ -25,6 +25,7 @@ def _command(number: int) -> int:
 
 GC = _command(1)
 COUNT = _command(2)
+COMPACT = _command(3)
 
 
 def encode(answer: dict[str, Any]) -> bytes:
@@ -32,13 +33,14 @@ def encode(answer: dict[str, Any]) -> bytes:
     return json.dumps(answer).encode().ljust(SIZE, b"\0")
 
 
-def request_gc(mountpoint: str) -> dict[str, int | float]:
+def request_gc(mountpoint: str, *, compact: bool = False) -> dict[str, int | float]:
     """Pack what has come to rest in a mount, and return what was done.
 
-    Keys: archives, files, duplicates, unsettled, bytes_in, bytes_out, seconds, failed. Raises
-    MountError when ``mountpoint`` is not a djafs mount, or the daemon could not pack.
+    With ``compact`` archives are then made as few and as small as they can be. Keys: the fields
+    of djafs.store.collector.Collected. Raises MountError when ``mountpoint`` is not a djafs
+    mount, or the daemon could not pack.
     """
-    answer = _ask(mountpoint, GC)
+    answer = _ask(mountpoint, COMPACT if compact else GC)
     if answer is None:
         raise MountError(f"{mountpoint} is not in a djafs mount: give the directory it is on")
     if "error" in answer:

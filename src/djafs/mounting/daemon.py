@@ -150,11 +150,14 @@ class Daemon:
                 if not self._stopping.is_set():
                     _log.error("%s: packing failed: %s", self._store.layout.root, error)
 
-    def _collect_now(self) -> dict[str, Any]:
-        """Pack what has settled, for ``djafs gc``."""
+    def _collect_now(self, compact: bool) -> dict[str, Any]:
+        """Pack what has settled, and compact it all if asked to, for ``djafs gc``."""
         settle = min(self._options.settle, AT_REST)
         self._stopping.wait(settle)
         try:
-            return dataclasses.asdict(self._collector.collect(settle))
+            done = self._collector.collect(settle)
+            if compact:
+                done = done.joined(self._collector.compact())
+            return dataclasses.asdict(done)
         except (DjafsError, OSError, sqlite3.Error) as error:
             return {"error": f"{self._store.layout.root}: packing failed: {error}"}

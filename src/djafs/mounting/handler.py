@@ -36,7 +36,7 @@ class DjafsHandler(Handler):
     """Answers the kernel for one mounted store, under the store's guard."""
 
     def __init__(
-        self, store: Store, collect: Callable[[], dict[str, Any]], mounted: Callable[[], None]
+        self, store: Store, collect: Callable[[bool], dict[str, Any]], mounted: Callable[[], None]
     ) -> None:
         self._store = store
         self._collect = collect
@@ -272,12 +272,13 @@ class DjafsHandler(Handler):
         in_bytes: bytes,
         out_size: int,
     ) -> IoctlReply | Deferred:
-        if command not in (control.GC, control.COUNT):
+        if command not in (control.GC, control.COMPACT, control.COUNT):
             refuse(errno.ENOTTY)
         if request.uid not in (0, os.getuid()):
             refuse(errno.EPERM)
-        if command == control.GC:
-            return Deferred(lambda: IoctlReply(0, control.encode(self._collect())))
+        if command != control.COUNT:
+            compact = command == control.COMPACT
+            return Deferred(lambda: IoctlReply(0, control.encode(self._collect(compact))))
         if not MOUNT_ROOT < request.nodeid < PAST:
             return IoctlReply(0, control.encode({}))
         ino = request.nodeid

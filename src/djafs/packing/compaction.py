@@ -4,7 +4,7 @@ The *weight* of an archive is how much of a full one it is, by what can still be
 full one has ``most_bytes`` of content or ``most_members``. Two things make an archive due:
 
 - Small ones are merged by size: archives whose weights are within a factor of ``fan`` form a
-  class, and when a class has ``fan`` of them they become one of the next class, the oldest first. So
+  class, and when a class has ``fan`` of them they become one of the next, the oldest first. So
   a content is written again at most once for each class, log(most_members) / log(fan) = 5 times
   when each archive has one document, once for archives of some thousand; and whatever the rate at
   which small archives come, less than ``fan`` of each class stay.

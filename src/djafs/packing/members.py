@@ -44,7 +44,9 @@ def _items(
             if entry is None:  # its header is damaged; the content may not be
                 entry = tar.Entry(b".djafs/content/%d" % cid, size, 0, 0o600, 0, 0)
             piece = ArchivedPiece(size, archive, at)
-            yield PackItem(cid, entry.name, entry.mtime_ns, entry.mode, entry.uid, entry.gid, [piece])
+            yield PackItem(
+                cid, entry.name, entry.mtime_ns, entry.mode, entry.uid, entry.gid, [piece]
+            )
         end = max(end, at + tar.padded(size))
 
 

@@ -6,21 +6,21 @@ docs/ordering.md says why stopping between any two steps loses nothing.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
 
-from djafs.disk import archive_metadata
 from djafs.disk.archive_metadata import ArchiveMetadata
-from djafs.disk.host import Host
 from djafs.disk.index import Index
-from djafs.disk.layout import Layout
 from djafs.disk.records import Archive, Content, Pack
-from djafs.packing.packer import Packer
+from djafs.errors import PackingError
+from djafs.packing.compaction import Limits
+from djafs.packing.packer import Packer, PackingCancelledError
 from djafs.packing.plan import PackedItem, PackPlan
 from djafs.packing.planner import Chosen, Planner
+from djafs.store.compactor import SURVEY, Compactor
+from djafs.store.publishing import publish
 from djafs.store.store import Store
 
 SLICE = 128
@@ -40,19 +40,40 @@ class Collected:
     unsettled: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+    compacted: int = 0
+    """Archives that were merged or written anew, and are gone."""
+    forgotten: int = 0
+    """Contents in them that no snapshot could reach."""
+    reclaimed: int = 0
+    """Bytes that archives are smaller by compaction."""
     seconds: float = 0.0
+
+    def joined(self, other: Collected) -> Collected:
+        """Return what was done here and there together."""
+        return Collected(
+            **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        )
 
 
 class Collector:
     """Packs a store's hot content. One collection at a time; any thread may ask for one."""
 
-    def __init__(self, store: Store, packer: Packer, level: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        packer: Packer,
+        level: int,
+        limits: Limits | None = None,
+        survey: int = SURVEY,
+    ) -> None:
+        """Pack at compression ``level``; ``limits`` and ``survey`` say when to compact."""
         self._store = store
         self._packer = packer
         self._level = level
         self._turn = threading.Lock()
         self._index = Index.open_read_only(store.layout)
         self._planner = Planner(self._index)
+        self._compactor = Compactor(store, packer, level, self._index, limits, survey)
         self._skip: set[tuple[int, int]] = set()
 
     def close(self) -> None:
@@ -62,9 +83,9 @@ class Collector:
             self._index.close()
 
     def collect(self, settled: float) -> Collected:
-        """Pack all that has not changed for ``settled`` seconds; return what was done.
+        """Pack all that has not changed for ``settled`` seconds, and compact what is due.
 
-        Raises PackingError, ReadOnlyStoreError, OSError.
+        Return what was done. Raises PackingError, ReadOnlyStoreError, OSError.
         """
         done = Collected()
         began = time.monotonic()
@@ -74,8 +95,32 @@ class Collector:
                 pass
             self._store.syncer.flush()
             done.unsettled = self._planner.unsettled(cutoff)
+            try:
+                self._compact(done, force=False)
+            except PackingCancelledError:
+                raise
+            except PackingError as error:  # what was packed is packed
+                _log.error("not compacted: %s", error)
         done.seconds = time.monotonic() - began
         return done
+
+    def compact(self) -> Collected:
+        """Let everything go that no snapshot can reach, and leave as few archives as possible.
+
+        Raises PackingError, ReadOnlyStoreError, OSError.
+        """
+        done = Collected()
+        began = time.monotonic()
+        with self._turn:
+            self._compact(done, force=True)
+        done.seconds = time.monotonic() - began
+        return done
+
+    def _compact(self, done: Collected, *, force: bool) -> None:
+        compacted = self._compactor.compact(force=force)
+        done.compacted += compacted.compacted
+        done.forgotten += compacted.forgotten
+        done.reclaimed += compacted.reclaimed
 
     def _collect_once(self, cutoff: int, done: Collected) -> bool:
         """Make one archive; return whether there may be more to pack."""
@@ -161,18 +206,3 @@ class Collector:
             freed = store.hot.drop_below(below)
         if freed:
             store.content.hot.forget_below(below)
-
-
-def publish(host: Host, layout: Layout, metadata: ArchiveMetadata) -> None:
-    """Give a finished archive, which is durable already, its name."""
-    path = layout.archive_metadata(metadata.archive)
-    descriptor = host.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, "djfm.create")
-    try:
-        host.pwrite(descriptor, archive_metadata.encode(metadata), 0, "djfm.write")
-        host.sync(descriptor, "djfm.sync")
-    finally:
-        host.close(descriptor)
-    host.rename(path + ".tmp", path, "djfm.rename")
-    draft = layout.archive_draft(metadata.archive)
-    host.rename(draft, layout.archive(metadata.archive), "archive.rename")
-    host.sync_directory(layout.archives, "archive.sync-directory")

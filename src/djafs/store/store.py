@@ -23,6 +23,7 @@ from djafs.model import LIVE_ROOT, Calendar, Dentry, Inode
 from djafs.store.changes import Changes
 from djafs.store.content import ContentReader
 from djafs.store.identity import Identity, StoreLock, create_store, read_identity
+from djafs.store.leftovers import remove_leftovers
 from djafs.store.recovery import Recovered, recover
 from djafs.store.snapshots import Snapshots
 from djafs.store.syncer import Syncer
@@ -93,6 +94,7 @@ class Store:
                 if draft.endswith(".tmp"):
                     host.unlink(os.path.join(layout.archives, draft), "recovery.unlink-draft")
             recovered = recover(host, layout, identity.id, Calendar(identity.zone()))
+            remove_leftovers(host, layout, recovered.reading)
             store = cls(host, layout, identity, lock, recovered, clock, frame_cache)
             with store.guard:
                 store._begin()

@@ -16,6 +16,9 @@ DONE = {
     "duplicates": 1,
     "unsettled": 0,
     "failed": 0,
+    "compacted": 0,
+    "forgotten": 0,
+    "reclaimed": 0,
     "seconds": 0.25,
 }
 
@@ -24,7 +27,7 @@ DONE = {
 def done(monkeypatch: pytest.MonkeyPatch):
     def answer(**fields):
         reply = {**DONE, **fields}
-        monkeypatch.setattr("djafs.mounting.control.request_gc", lambda mountpoint: reply)
+        monkeypatch.setattr("djafs.mounting.control.request_gc", lambda mountpoint, compact: reply)
         return reply
 
     return answer
@@ -40,6 +43,14 @@ def done(monkeypatch: pytest.MonkeyPatch):
             " 3 files not yet settled (0.2 s)",
         ),
         ({"files": 0, "archives": 0}, "nothing to pack (0.2 s)"),
+        (
+            {"files": 0, "archives": 0, "compacted": 9, "reclaimed": 1 << 20},
+            "nothing to pack; compacted 9 archives, 1.0 MiB came free (0.2 s)",
+        ),
+        (
+            {"files": 0, "archives": 0, "compacted": 1, "reclaimed": -5},
+            "nothing to pack; compacted 1 archive (0.2 s)",
+        ),
         (
             {"files": 0, "archives": 0, "unsettled": 1},
             "nothing to pack; 1 file not yet settled (0.2 s)",

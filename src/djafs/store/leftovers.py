@@ -1,0 +1,51 @@
+"""Files of archives that the log does not know, or not any more: removed at a mount.
+
+Two of the steps of packing and compaction can leave some behind (docs/ordering.md): an archive
+that got its name and was not logged yet, which has the next number; and one that the log has
+dropped, and that was not removed yet. The log says so of every file that is removed here, and
+the last two segments of it are asked: a mount follows such an ending at once. Anything else is left
+to be looked at (djafs validate).
+"""
+
+from __future__ import annotations
+
+import re
+
+from djafs.disk import lookup_log
+from djafs.disk.host import Host
+from djafs.disk.index import Index
+from djafs.disk.layout import Layout, numbers
+
+_DROP = re.compile(rb'\{"op":"drop",.*"arc":(\d+)')
+_KNOWN = "SELECT 1 FROM archive WHERE archive = ?1 UNION SELECT 1 FROM content WHERE archive = ?1"
+_RECENT = 2
+
+
+def remove_leftovers(host: Host, layout: Layout, index: Index) -> None:
+    """Remove what a crash has left in ``archives/``; ``index`` is up to date with the log."""
+    present = {*numbers(layout.archives, "tar.zst"), *numbers(layout.archives, "djfm")}
+    db = index.connection
+    unknown = present - {number for (number,) in db.execute("SELECT archive FROM archive")}
+    unknown = {number for number in unknown if not db.execute(_KNOWN, (number,)).fetchone()}
+    if not unknown:
+        return
+    following = index.state().get("archive", 1)
+    for number in sorted(unknown & (_dropped(layout) | {following})):
+        for path in (layout.archive(number), layout.archive_metadata(number)):
+            try:
+                host.unlink(path, "recovery.unlink-archive")
+            except FileNotFoundError:
+                continue
+    host.sync_directory(layout.archives, "recovery.sync-directory")
+
+
+def _dropped(layout: Layout) -> set[int]:
+    """Return the archives that the last segments of the log drop."""
+    found: set[int] = set()
+    for number in lookup_log.segment_numbers(layout)[-_RECENT:]:
+        with lookup_log.open_segment(layout, number) as lines:
+            while line := lines.readline(lookup_log.LINE):
+                match = _DROP.match(line)
+                if match:
+                    found.add(int(match[1]))
+    return found
