@@ -1,0 +1,124 @@
+"""From changes to the lookup log: in their order, once the contents they refer to are safe.
+
+Changes wait in memory until the archive that is being filled is complete; then they are logged
+a few at a time between the reading of files, so that the compressing threads never run dry.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from djafs.disk.records import Archive, Record
+from djafs.store.store import Store
+from djafs.tools.convert.contents import Contents, Draft, writing
+from djafs.tools.convert.summary import Summary
+
+MOST_CHANGES = 32_768
+"""Changes that wait for one archive."""
+
+SLICE = 64
+"""Changes that are logged between two batches of files."""
+
+INDEX_BATCH = 8192
+"""Changes after which the index is brought up to date."""
+
+
+class _Sealed:
+    """Changes that may be logged as soon as their archive has its name."""
+
+    def __init__(self, draft: Draft, changes: list[Record]) -> None:
+        self.draft = draft
+        self.changes = changes
+        self.logged = 0
+        self.begun = False
+
+
+class Intake:
+    """Queues changes and logs them."""
+
+    def __init__(self, store: Store, contents: Contents, summary: Summary) -> None:
+        self._store = store
+        self._contents = contents
+        self._summary = summary
+        self._changes: list[Record] = []
+        self._due: deque[_Sealed] = deque()
+        self._next_ino = 0  # not yet known
+
+    def new_ino(self) -> int:
+        """Return a number for a new inode."""
+        ino = self._next_ino or self._store.tree.next_ino
+        self._next_ino = ino + 1
+        return ino
+
+    def add(self, change: Record) -> None:
+        """Queue a change; its number and time are filled in when it is logged."""
+        self._changes.append(change)
+
+    def step(self) -> None:
+        """Log some changes if any may be; seal the archive when it is full.
+
+        Raises WriteError.
+        """
+        with writing():
+            self._step()
+
+    def _step(self) -> None:
+        if self._contents.full or len(self._changes) >= MOST_CHANGES:
+            self._seal()
+        while len(self._due) > 1:
+            self._log(1 << 30)
+        if self._due and self._due[0].draft.done.done():
+            self._log(SLICE)
+
+    def finish(self) -> None:
+        """Log everything (raises as :meth:`step` does)."""
+        with writing():
+            if self._changes:
+                self._seal()
+            while self._due:
+                self._log(1 << 30)
+
+    @property
+    def waiting(self) -> int:
+        """Changes that are not logged."""
+        return len(self._changes) + sum(len(s.changes) - s.logged for s in self._due)
+
+    def _seal(self) -> None:
+        self._due.append(_Sealed(self._contents.seal(), self._changes))
+        self._changes = []
+
+    def _log(self, most: int) -> None:
+        """Log up to ``most`` changes of the oldest sealed archive."""
+        sealed = self._due[0]
+        metadata = sealed.draft.done.result()
+        store = self._store
+        if not sealed.begun and metadata is not None:
+            fields = (metadata.archive, metadata.members, metadata.compressed_bytes)
+            with store.guard:
+                store.record(Archive(0, store.clock(), *fields))
+            self._summary.archives += 1
+            self._summary.contents += metadata.members
+            self._summary.bytes_in += metadata.content_bytes
+            self._summary.bytes_out += metadata.compressed_bytes
+        sealed.begun = True
+        end = min(len(sealed.changes), sealed.logged + most)
+        while sealed.logged < end:
+            some = sealed.changes[sealed.logged : min(end, sealed.logged + INDEX_BATCH // 4)]
+            self._log_some(some)
+            sealed.logged += len(some)
+        if sealed.logged == len(sealed.changes):
+            store.syncer.flush()
+            self._contents.settle(sealed.draft)
+            self._due.popleft()
+
+    def _log_some(self, some: list[Record]) -> None:
+        store = self._store
+        t = store.clock()
+        for change in some:
+            change.t = t
+        with store.guard:
+            store.record_all(some)
+            for ino in list(store.tree.orphans):
+                store.free(ino)
+        if len(store.tree.batch) >= INDEX_BATCH:
+            store.syncer.flush()

@@ -1,0 +1,143 @@
+"""A conversion from its beginning to its end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from djafs.disk.layout import Layout
+from djafs.errors import ReadOnlyStoreError, UsageError
+from djafs.model import LIVE_ROOT
+from djafs.store.store import Store
+from djafs.tools.convert.carrying import StoreCarrier
+from djafs.tools.convert.contents import Contents, WriteError
+from djafs.tools.convert.intake import Intake
+from djafs.tools.convert.links import Links
+from djafs.tools.convert.options import Options
+from djafs.tools.convert.reading import Reader
+from djafs.tools.convert.summary import Summary
+from djafs.tools.convert.target import Target
+from djafs.tools.convert.walk import StoppedError, Walk
+
+Tick = Callable[[Summary], bool]
+"""Called now and then with what was done so far; returns whether to stop."""
+
+
+def convert(options: Options, tick: Tick) -> Summary:
+    """Bring a tree into a store, and say what was done.
+
+    What cannot be brought over is in the summary. Raises UsageError, NotAStoreError,
+    LockedError and whatever else opening the store raises, and OSError where the top of the
+    source cannot be read.
+    """
+    check(options)
+    store = Store.open(options.output, create=True, time_zone=options.time_zone)
+    summary = Summary()
+    before = log_bytes(store.layout)
+    try:
+        with Conversion(store, options, summary) as conversion:
+            conversion.bring_tree(tick)
+    finally:
+        _close(store, summary)
+    summary.log_bytes = log_bytes(store.layout) - before
+    summary.finish()
+    return summary
+
+
+def check(options: Options) -> None:
+    """Refuse what cannot be meant (raises UsageError)."""
+    source, output = os.path.realpath(options.source), os.path.realpath(options.output)
+    if not os.path.isdir(source):
+        raise UsageError(f"{options.source} is not a directory")
+    for inner, outer in ((source, output), (output, source)):
+        if inner == outer or inner.startswith(os.path.join(outer, "")):
+            raise UsageError(
+                f"{options.source} and {options.output} lie within one another: "
+                "give a store that is no part of the tree"
+            )
+    if os.path.exists(Layout(source).identity):
+        raise UsageError(
+            f"{options.source} is a djafs store already: "
+            "copy it with cp -a, or mount it and convert what is in live/"
+        )
+    if b".." in options.prefix.split(b"/"):
+        raise UsageError("the prefix must not contain ..")
+
+
+def log_bytes(layout: Layout) -> int:
+    """Return the bytes of the lookup log."""
+    with os.scandir(layout.lookups) as entries:
+        return sum(entry.stat().st_size for entry in entries)
+
+
+def _close(store: Store, summary: Summary) -> None:
+    try:
+        store.close()
+    except (ReadOnlyStoreError, OSError) as error:
+        # What was logged is in the log; the next mount brings the index up to date.
+        if not summary.problems:
+            raise
+        summary.fail(b"", f"the store could not be closed in good order: {error}")
+
+
+class Conversion:
+    """What carries into an open store, from one or several sources."""
+
+    def __init__(self, store: Store, options: Options, summary: Summary) -> None:
+        self.store, self.options, self.summary = store, options, summary
+        numbers = (store.tree.next_content, store.tree.next_archive)
+        self.contents = Contents(
+            store.host, store.layout, options.level, options.compressors, numbers
+        )
+        self.intake = Intake(store, self.contents, summary)
+        self.target = Target(store.tree, store.read)
+
+    def __enter__(self) -> Conversion:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.contents.close()
+
+    def bring_tree(self, tick: Tick) -> None:
+        """Bring the source over, as far as it can be."""
+        summary, links = self.summary, Links()
+        reader = Reader(self.options.readers)
+        prefix = self.options.prefix + b"/" if self.options.prefix else b""
+        carrier = StoreCarrier(
+            self.intake, self.contents, self.target, links, reader, summary, prefix
+        )
+        walk = Walk(self.options, self.target, carrier, links, summary, lambda: tick(summary))
+        try:
+            root = self.make_root(self.options.prefix)
+            try:
+                walk.run(root)
+            except StoppedError:
+                summary.interrupted = True
+            self.intake.finish()
+        except WriteError as error:
+            self.give_up(error)
+        finally:
+            reader.close()
+            links.close()
+
+    def give_up(self, error: WriteError) -> None:
+        """Note that the store took no more."""
+        summary, waiting = self.summary, self.intake.waiting
+        summary.full = error.full
+        summary.fail(b"", f"{error}; the last {waiting:,} changes and all after them are missing")
+
+    def make_root(self, prefix: bytes) -> int:
+        """Return the directory at ``prefix`` in the store, which is made if it is not there."""
+        store, ino = self.store, LIVE_ROOT
+        for name in filter(None, prefix.split(b"/")):
+            with store.guard:
+                dentry = store.dentry(ino, name)
+                if dentry is None:
+                    made = store.create(ino, name, 0o040755, os.geteuid(), os.getegid())
+                    ino = made.ino
+                else:
+                    ino = dentry.ino
+                    inode = store.inode(ino)
+                    if inode is None or not inode.is_directory:
+                        raise UsageError(f"{prefix.decode(errors='replace')} is not a directory")
+        return ino
