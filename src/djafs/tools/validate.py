@@ -62,6 +62,8 @@ def check_store(layout: Layout, tell: Tell, say: Progress) -> None:
         try:
             _Check(layout, identity, workspace, tell, say).run()
         except sqlite3.OperationalError as error:
+            if "full" not in str(error) and "disk" not in str(error):
+                raise
             raise WorkspaceError(
                 f"the check needs room in {workspace.directory} ({error}): set TMPDIR to a "
                 "directory with room for twice the index"
