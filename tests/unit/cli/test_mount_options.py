@@ -30,10 +30,6 @@ def test_defaults(launched, tmp_path: Path):
     assert main(["mount", f"{tmp_path}/store", f"{tmp_path}/mnt"]) == 0
     expected = MountOptions(f"{tmp_path}/store", f"{tmp_path}/mnt", allow_other=os.geteuid() == 0)
     assert launched == [("background", expected)]
-    assert expected.gc_interval == 30
-    assert expected.settle == 10
-    assert expected.hot_cache_size == 256 << 20
-    assert expected.level == 9
 
 
 def test_paths_are_made_absolute_and_free_of_links(launched, tmp_path: Path, monkeypatch):
