@@ -204,7 +204,7 @@ def open_content_finder(layout: Layout) -> Callable[[bytes], int | None]:
 
 def _connect(path: str, mode: str, cache: int) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"file:{quote(path)}?mode={mode}",
+        f"file:{quote(os.fsencode(path))}?mode={mode}",
         uri=True,
         isolation_level=None,
         check_same_thread=False,

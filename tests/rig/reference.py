@@ -1,0 +1,285 @@
+"""What every day must look like: the rules of effective time, written down a second time.
+
+Slow and plain on purpose, and made from the description of the rules, not from the code of the
+store: everything that ever happened is kept, and a day is worked out from all of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, tzinfo
+from typing import NamedTuple
+
+MINUTE = 60 * 10**9
+ROOT = 2
+NEVER = -(1 << 62)
+
+
+class Shown(NamedTuple):
+    """What a snapshot shows under a path."""
+
+    kind: str  # "file", "directory" or "symlink"
+    mode: int
+    uid: int
+    mtime: int
+    content: bytes
+    xattrs: dict[bytes, bytes]
+
+
+@dataclass
+class Version:
+    """A state of an inode, and what says when it began."""
+
+    number: int
+    last: int
+    content: bool
+    floor: int
+    shown: Shown
+    explicit: bool = False
+    begin: int | None = None  # once closed
+
+    def effective(self) -> int:
+        if self.begin is not None:
+            return self.begin
+        if self.content and self.floor < self.shown.mtime <= self.last:
+            return self.shown.mtime
+        return max(self.last, self.floor + 1)
+
+
+@dataclass
+class Binding:
+    """A name that stood for an inode."""
+
+    ino: int
+    version: int | None  # with which it began
+    begin: int  # otherwise
+    first_day: int | None = None  # once it has ended or was replaced
+    end: int | None = None  # day on which it was removed
+    replaced: bool = False
+
+
+@dataclass
+class Directory:
+    """Names of a directory, and the earliest days that it was told of."""
+
+    names: dict[bytes, list[Binding]] = field(default_factory=dict)
+    mtimes: list[int] = field(default_factory=list)
+    parents: set[int] = field(default_factory=set)  # where its first version got a name
+
+
+class Reference:
+    """A filesystem that remembers everything."""
+
+    def __init__(self, zone: tzinfo, t: int) -> None:
+        self.zone = zone
+        self.versions: dict[int, list[Version]] = {}
+        self.directories: dict[int, Directory] = {}
+        self.live: dict[int, dict[bytes, int]] = {}
+        self._new(ROOT, "directory", 0o755, t)
+
+    def _new(self, ino: int, kind: str, mode: int, t: int, content: bytes = b"") -> None:
+        shown = Shown(kind, mode, 0, t, content, {})
+        self.versions[ino] = [Version(1, t, True, NEVER, shown)]
+        if kind == "directory":
+            self.directories[ino] = Directory()
+            self.live[ino] = {}
+
+    def kind(self, ino: int) -> str:
+        return self.versions[ino][-1].shown.kind
+
+    def day(self, t: int) -> int:
+        return datetime.fromtimestamp(t // 10**9, self.zone).date().toordinal()
+
+    # What happens
+
+    def _is_open(self, ino: int, t: int) -> bool:
+        last = self.versions[ino][-1].last
+        return t - last <= MINUTE and self.day(t) == self.day(last)
+
+    def _touch(self, ino: int, t: int, content: bool) -> Version:
+        """Return the version that a change at ``t`` belongs to."""
+        version = self.versions[ino][-1]
+        if not self._is_open(ino, t) or (content and version.explicit):
+            version.begin = version.effective()
+            version = Version(version.number + 1, t, content, version.begin, version.shown)
+            self.versions[ino].append(version)
+        if content:
+            version.content, version.explicit = True, False
+            version.shown = version.shown._replace(mtime=t)
+        version.last = t
+        return version
+
+    def create(
+        self, ino: int, parent: int, name: bytes, kind: str, mode: int, t: int, content: bytes
+    ) -> None:
+        self._touch(parent, t, True)
+        self._new(ino, kind, mode, t, content)
+        self._bind(parent, name, ino, t)
+
+    def write(self, ino: int, content: bytes, t: int) -> None:
+        version = self._touch(ino, t, True)
+        version.shown = version.shown._replace(content=content)
+
+    def utimens(self, ino: int, mtime: int, t: int) -> None:
+        version = self._touch(ino, t, False)
+        version.shown = version.shown._replace(mtime=mtime)
+        version.explicit = mtime != t
+        if ino in self.directories and 0 < mtime < t:
+            self.directories[ino].mtimes.append(mtime)
+
+    def set_mode(self, ino: int, mode: int, uid: int, t: int) -> None:
+        version = self._touch(ino, t, False)
+        version.shown = version.shown._replace(mode=mode, uid=uid)
+
+    def set_xattr(self, ino: int, value: bytes, t: int) -> None:
+        version = self._touch(ino, t, False)
+        version.shown = version.shown._replace(xattrs={b"user.x": value})
+
+    def link(self, ino: int, parent: int, name: bytes, t: int) -> None:
+        self._touch(parent, t, True)
+        self._touch(ino, t, False)
+        self._bind(parent, name, ino, t)
+
+    def unlink(self, parent: int, name: bytes, t: int) -> None:
+        ino = self._remove(parent, name, t)
+        self._touch(parent, t, True)
+        self._lose(ino, t)
+
+    def rename(self, parent: int, name: bytes, heir: int, target: bytes, t: int) -> None:
+        ino = self._remove(parent, name, t)
+        was_open = self._is_open(ino, t)
+        self._touch(parent, t, True)
+        self._touch(heir, t, True)
+        version = self._touch(ino, t, False)
+        other = self.live[heir].get(target)
+        if other is not None:
+            floor = max(self._replace(heir, target), self.versions[other][-1].effective())
+            if was_open:
+                version.floor = max(version.floor, floor)
+            self._lose(other, t)
+        self._bind(heir, target, ino, t)
+
+    def exchange(self, parent: int, name: bytes, heir: int, target: bytes, t: int) -> None:
+        one, other = self.live[parent][name], self.live[heir][target]
+        self._touch(parent, t, True)
+        self._touch(heir, t, True)
+        self._replace(parent, name)
+        self._replace(heir, target)
+        self._touch(one, t, False)
+        self._touch(other, t, False)
+        self._bind(heir, target, one, t)
+        self._bind(parent, name, other, t)
+
+    def _lose(self, ino: int, t: int) -> None:
+        """Note that an inode has one name less; if it has others, its link count changed."""
+        if self.kind(ino) != "directory" and any(
+            ino in names.values() for names in self.live.values()
+        ):
+            self._touch(ino, t, False)
+
+    def _bind(self, parent: int, name: bytes, ino: int, t: int) -> None:
+        version = self.versions[ino][-1]
+        begin = max(t, version.floor + 1)
+        made = version.number if version.content else None
+        self.directories[parent].names.setdefault(name, []).append(Binding(ino, made, begin))
+        self.live[parent][name] = ino
+        if ino in self.directories and made == 1:
+            self.directories[ino].parents.add(parent)
+
+    def _remove(self, parent: int, name: bytes, t: int) -> int:
+        """End a binding; return what it was bound to."""
+        ino = self.live[parent].pop(name)
+        bindings = self.directories[parent].names[name]
+        binding = bindings.pop()
+        day = self.day(t)
+        newborn = binding.version == self.versions[ino][-1].number and self._is_open(ino, t)
+        if not newborn:
+            binding.first_day = self._first_day(binding, bindings)
+            binding.end = max(day, binding.first_day)
+            bindings.append(binding)
+        if newborn and bindings and bindings[-1].end is None:
+            # What it had replaced was shown until now.
+            bindings[-1].end = max(day, bindings[-1].first_day or 0)
+        return ino
+
+    def _replace(self, parent: int, name: bytes) -> int:
+        """End a binding because another takes its place; return when it had begun."""
+        bindings = self.directories[parent].names[name]
+        binding = bindings[-1]
+        del self.live[parent][name]
+        binding.first_day = self._first_day(binding, bindings[:-1])
+        binding.replaced = True
+        return self._begin(binding)
+
+    # What a day shows
+
+    def _begin(self, binding: Binding) -> int:
+        if binding.version is None:
+            return binding.begin
+        return self.versions[binding.ino][binding.version - 1].effective()
+
+    def _first_day(self, binding: Binding, before: list[Binding]) -> int:
+        """Return the day on which a binding began: never before the one before it ended."""
+        if binding.first_day is not None:
+            return binding.first_day
+        day = self.day(self._begin(binding))
+        # What began and ended within one day was in no snapshot.
+        days = [(e.end if e.end is not None else e.first_day) or 0 for e in before if _seen(e)]
+        return max([day, *days])
+
+    def since(self, directory: int) -> int:
+        """Return the first day on which something in a directory needs it."""
+        found = self.directories[directory]
+        days = [self.day(mtime) for mtime in found.mtimes]
+        for bindings in found.names.values():
+            for place, binding in enumerate(bindings):
+                if binding.end is None or _seen(binding):
+                    days.append(self._first_day(binding, bindings[:place]))
+                if (
+                    binding.ino in self.directories
+                    and binding.version == 1
+                    and not any(map(_seen, bindings[:place]))
+                ):
+                    days.append(self.since(binding.ino))
+        return min(days, default=1 << 30)
+
+    def shown(self, day: int) -> dict[bytes, Shown]:
+        """Return everything that the snapshot of ``day`` must show, by path."""
+        found: dict[bytes, Shown] = {}
+        self._show(ROOT, b"", day, found)
+        return found
+
+    def _show(self, directory: int, prefix: bytes, day: int, found: dict[bytes, Shown]) -> None:
+        for name, bindings in self.directories[directory].names.items():
+            ino = self._bound(bindings, day)
+            if ino is not None:
+                found[prefix + name] = self.state(ino, day)
+                if ino in self.directories:
+                    self._show(ino, prefix + name + b"/", day, found)
+
+    def _bound(self, bindings: list[Binding], day: int) -> int | None:
+        ino = None
+        for place, binding in enumerate(bindings):
+            before = bindings[:place]
+            first = self._first_day(binding, before)
+            if (
+                binding.ino in self.directories
+                and binding.version == 1
+                and not any(map(_seen, before))
+            ):
+                first = min(first, self.since(binding.ino))
+            if first <= day:
+                ended = binding.end is not None and binding.end <= day
+                ino = None if ended else binding.ino
+        return ino
+
+    def state(self, ino: int, day: int) -> Shown:
+        """Return an inode's state on a day, its first if it is shown although it began later."""
+        versions = self.versions[ino]
+        begun = [v for v in versions if self.day(v.effective()) <= day]
+        return replace(begun[-1] if begun else versions[0]).shown
+
+
+def _seen(binding: Binding) -> bool:
+    """Return whether a binding that is over was in force at the end of some day."""
+    return binding.replaced or (binding.end is not None and (binding.first_day or 0) < binding.end)
