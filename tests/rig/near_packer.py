@@ -1,0 +1,35 @@
+"""A packer without a process of its own: what that adds is tested elsewhere."""
+
+from __future__ import annotations
+
+from djafs.disk.host import Host
+from djafs.disk.index import Index
+from djafs.disk.layout import Layout
+from djafs.packing.pack import pack
+from djafs.packing.packer import Packer
+from djafs.packing.plan import PackPlan, PackResult
+from djafs.packing.survey import Reached, survey
+
+
+class NearPacker(Packer):
+    """Packs and surveys in this process."""
+
+    def __init__(self, layout: Layout, host: Host | None = None) -> None:
+        """Change the store at ``layout`` through ``host``."""
+        super().__init__(layout, host=host)
+
+    def run(self, plan: PackPlan, cancelled: object = None) -> PackResult:
+        """Pack ``plan``."""
+        index = Index.open_read_only(self._layout)
+        try:
+            return pack(plan, self._layout, index.find_content, host=self._host)
+        finally:
+            index.close()
+
+    def survey(self) -> Reached:
+        """Return what the index refers to."""
+        index = Index.open_read_only(self._layout)
+        try:
+            return survey(index.connection)
+        finally:
+            index.close()
