@@ -113,8 +113,14 @@ class Batch:
         self.events: list[Event] = []
         self.contents: dict[int, ContentRow | None] = {}
         self.archives: dict[int, tuple[int, int] | None] = {}  # (members, bytes)
-        self.floor_segment = 1 << 62  # smallest hot segment that a clone brought in
+        self.floor_segment = 1 << 62  # smallest hot segment that it refers to
         self.sealed = False  # nothing may follow: its last event looks at the rows of live inodes
 
     def __len__(self) -> int:
-        return len(self.inodes) + len(self.removed) + len(self.events) + len(self.contents)
+        return (
+            len(self.inodes)
+            + len(self.parts)
+            + len(self.removed)
+            + len(self.events)
+            + len(self.contents)
+        )

@@ -58,7 +58,8 @@ class IndexWriter:
             self._note_state(batch)
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite itself gives up when the disk is full
+                self._db.execute("ROLLBACK")
             raise
         finally:
             self._since.clear()

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 _NUMBERED = re.compile(r"(\d{8,})\.(log|djfl|djfl\.zst|tar\.zst|djfm)\Z")
 
+INDEX_SUFFIXES = ("", "-wal", "-shm", "-journal")
+"""What SQLite appends to the name of the index for the files beside it."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -32,6 +35,16 @@ class Layout:
     def index(self) -> str:
         """The SQLite index; SQLite adds ``-wal`` and ``-shm`` beside it."""
         return os.path.join(self.root, "index.sqlite")
+
+    @property
+    def old_index(self) -> str:
+        """An index that did not fit the log, while another one is made."""
+        return os.path.join(self.root, "index.old.sqlite")
+
+    @property
+    def reserve(self) -> str:
+        """Space that is kept for the day on which the disk is full."""
+        return os.path.join(self.root, "reserve")
 
     @property
     def hot(self) -> str:

@@ -38,12 +38,12 @@ class Planner:
         self._paths: dict[int, bytes] = {}
 
     def plan(
-        self, cutoff: int, skip: set[tuple[int, int]]
+        self, cutoff: int, skip: set[tuple[int, int]], most: int = MOST_BYTES
     ) -> tuple[list[PackItem], dict[int, Chosen]]:
         """Return the items for one archive in order of their names, and what each stands for.
 
         ``cutoff`` is the recorded time after which nothing may have changed; ``skip`` holds
-        (inode, part) that could not be packed before.
+        (inode, part) that could not be packed before; ``most`` bytes of content are enough.
         """
         self._paths.clear()
         found: list[tuple[PackItem, Chosen]] = []
@@ -66,7 +66,7 @@ class Planner:
             )
             found.append((item, Chosen(inode.ino, part, extents, past)))
             size += length
-            if len(found) >= MOST_ITEMS or size >= MOST_BYTES:
+            if len(found) >= MOST_ITEMS or size >= most:
                 break
         found.sort(key=lambda pair: pair[0].name)
         return [item for item, _ in found], {item.key: chosen for item, chosen in found}

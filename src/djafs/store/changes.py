@@ -238,7 +238,9 @@ class Changes:
                 place(self._extents(inode, number), Extent(begin, size, segment, at, *run))
                 at += size
         inode.size = max(inode.size, end)
-        self._tree.last_segment = max(self._tree.last_segment, segment)
+        tree = self._tree
+        tree.last_segment = max(tree.last_segment, segment)
+        tree.batch.floor_segment = min(tree.batch.floor_segment, segment)
         if record.mode is not None:
             inode.mode = record.mode
 

@@ -18,10 +18,14 @@ from djafs.errors import PackingError
 from djafs.packing.compaction import Limits
 from djafs.packing.packer import Packer, PackingCancelledError
 from djafs.packing.plan import PackedItem, PackPlan
-from djafs.packing.planner import Chosen, Planner
+from djafs.packing.planner import MOST_BYTES, Chosen, Planner
 from djafs.store.compactor import SURVEY, Compactor
 from djafs.store.publishing import publish
+from djafs.store.space import FULL
 from djafs.store.store import Store
+
+LEAST_BYTES = 1 << 20
+"""Bytes of content in one archive while the disk is full, but for the last item."""
 
 SLICE = 128
 """Records that a commit logs before it lets the answering thread go on."""
@@ -75,6 +79,7 @@ class Collector:
         self._planner = Planner(self._index)
         self._compactor = Compactor(store, packer, level, self._index, limits, survey)
         self._skip: set[tuple[int, int]] = set()
+        self._most = MOST_BYTES  # bytes of content in the next archive
 
     def close(self) -> None:
         """Stop a collection that is under way, and wait for its end."""
@@ -93,6 +98,7 @@ class Collector:
         with self._turn:
             while self._collect_once(cutoff, done):
                 pass
+            self._most = MOST_BYTES
             self._store.syncer.flush()
             done.unsettled = self._planner.unsettled(cutoff)
             try:
@@ -128,13 +134,18 @@ class Collector:
         with store.guard:
             store.hot.roll()
         store.syncer.flush()
-        items, chosen = self._planner.plan(cutoff, self._skip)
+        items, chosen = self._planner.plan(cutoff, self._skip, self._most)
         if not items:
             self._drop_segments()
             return False
         with store.guard:
             number = store.tree.next_archive
-        result = self._packer.run(PackPlan(number, items, self._level))
+        try:
+            result = self._packer.run(PackPlan(number, items, self._level))
+        except PackingError as error:
+            if error.errno not in FULL or not self._retry_smaller(error.errno):
+                raise
+            return True
         if result.metadata is not None:
             publish(store.host, store.layout, result.metadata)
             done.archives += 1
@@ -146,6 +157,14 @@ class Collector:
         self._commit(number, result.metadata, result.items, chosen, done)
         store.syncer.flush()
         self._drop_segments()
+        return True
+
+    def _retry_smaller(self, cause: int) -> bool:
+        """Let the disk, which is full, have smaller archives; return whether that is worth it."""
+        released = self._store.space.release(cause)
+        if self._most <= LEAST_BYTES:
+            return released
+        self._most = max(self._most // 8, LEAST_BYTES)
         return True
 
     def _commit(
@@ -174,6 +193,8 @@ class Collector:
                     done.files += 1
                     done.duplicates += item.at is None
                     done.bytes_in += item.size
+            if store.syncer.hindered:
+                store.syncer.flush()
 
     def _commit_item(
         self, number: int, item: PackedItem, what: Chosen, contents: dict[int, int]
@@ -198,11 +219,15 @@ class Collector:
         store = self._store
         # The mark that calls the commit durable must be durable itself: without it, recovery
         # would look for the content of these writes in the hot log.
-        store.log.sync()
+        if not store.syncer.confirm():
+            return
         with store.guard:
             needed = self._index.smallest_hot_segment()
             below = 1 << 62 if needed is None else needed
-            below = min(below, store.tree.batch.floor_segment)
+            # What was written meanwhile is not in the index yet.
+            for batch in (store.tree.batch, store.tree.frozen):
+                if batch is not None:
+                    below = min(below, batch.floor_segment)
             freed = store.hot.drop_below(below)
         if freed:
             store.content.hot.forget_below(below)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -23,7 +24,7 @@ FORMAT = 1
 CLOSING = 60.0
 """Seconds to wait for a daemon that says it is closing."""
 
-_OWN = {"hot", "lookups", "archives", "lock", "djafs.json.tmp", "lost+found"}
+_OWN = {"hot", "lookups", "archives", "lock", "djafs.json.tmp", "reserve", "lost+found"}
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ def read_identity(layout: Layout) -> Identity:
     Raises NotAStoreError when there is none, NewerFormatError when this version cannot read it.
     """
     try:
-        with open(layout.identity, "rb") as file:
+        with open(layout.identity, "rb", opener=_no_follow) as file:
             fields = json.loads(file.read(1 << 20))
         number = fields["format"]
         if isinstance(number, int) and number > FORMAT:
@@ -66,21 +67,73 @@ def read_identity(layout: Layout) -> Identity:
         return msgspec.convert(fields, Identity)
     except FileNotFoundError as error:
         raise NotAStoreError(f"{layout.root} is not a djafs store: it has no djafs.json") from error
-    except (ValueError, KeyError, TypeError, msgspec.ValidationError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
         raise NotAStoreError(f"{layout.identity} cannot be read: {error}") from error
 
 
-def create_store(host: Host, layout: Layout, time_zone: str) -> Identity:
-    """Make an empty store, or finish making one (raises NotAStoreError where others' files lie)."""
+def _no_follow(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def prepare_store(host: Host, layout: Layout, time_zone: str) -> None:
+    """Make the directory for a new store, durably, if it is not there.
+
+    Raises NotAStoreError where others' files lie, or what belongs to a store that has lost its
+    ``djafs.json``.
+    """
     zone_of(time_zone)
-    os.makedirs(layout.root, mode=0o700, exist_ok=True)
+    missing = layout.root
+    while not os.path.isdir(os.path.dirname(missing)):
+        missing = os.path.dirname(missing)
+    if not os.path.isdir(layout.root):
+        os.makedirs(layout.root, mode=0o700, exist_ok=True)
+        directory = layout.root
+        while directory != os.path.dirname(missing):
+            directory = os.path.dirname(directory)
+            with contextlib.suppress(PermissionError):  # it may be entered, but not be read
+                host.sync_directory(directory, "store.sync-parent")
     foreign = sorted(set(os.listdir(layout.root)) - _OWN)
     if foreign:
         raise NotAStoreError(
             f"{layout.root} is not a djafs store and not empty (it has {foreign[0]!r}): "
             "give an empty or new directory"
         )
-    for directory in (layout.hot, layout.lookups, layout.archives):
+    for directory in _directories(layout):
+        if os.path.isdir(directory) and os.listdir(directory):
+            raise NotAStoreError(
+                f"{layout.root} has content in {os.path.basename(directory)}/ but no djafs.json: "
+                "restore that file from a backup"
+            )
+
+
+def _directories(layout: Layout) -> tuple[str, str, str]:
+    return layout.hot, layout.lookups, layout.archives
+
+
+def prepare_directories(host: Host, layout: Layout) -> None:
+    """Make directories that are missing, as a backup leaves out empty ones; clear drafts away.
+
+    Raises NotAStoreError when one of them is a symbolic link, or no directory: what a store
+    holds lies inside of it.
+    """
+    made = False
+    for directory in _directories(layout):
+        if not os.path.lexists(directory):
+            host.mkdir(directory, "store.mkdir")
+            made = True
+        elif os.path.islink(directory) or not os.path.isdir(directory):
+            raise NotAStoreError(f"{directory} is not a directory")
+    if made:
+        host.sync_directory(layout.root, "store.sync-directory")
+    for directory in (layout.archives, layout.lookups, layout.root):
+        for name in os.listdir(directory):
+            if name.endswith(".tmp"):
+                host.unlink(os.path.join(directory, name), "recovery.unlink-draft")
+
+
+def create_store(host: Host, layout: Layout, time_zone: str) -> Identity:
+    """Make an empty store, or finish making one; its lock is held."""
+    for directory in _directories(layout):
         if not os.path.isdir(directory):
             host.mkdir(directory, "store.mkdir")
     identity = Identity(FORMAT, str(uuid.uuid4()), time_zone, time.time_ns())
@@ -107,7 +160,7 @@ class StoreLock:
     @classmethod
     def take(cls, layout: Layout) -> StoreLock:
         """Take the lock (raises LockedError); a daemon that is just closing is waited for."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         descriptor = os.open(layout.lock, flags, 0o600)
         deadline = time.monotonic() + CLOSING
         while True:
@@ -131,10 +184,12 @@ class StoreLock:
     def say(self, state: str) -> None:
         """Tell those who wait for the lock what its holder is doing."""
         text = f"{os.getpid()} {state}\n".encode()
-        os.pwrite(self.descriptor, text, 0)
-        os.ftruncate(self.descriptor, len(text))
+        with contextlib.suppress(OSError):  # a full disk; nothing but waiting depends on it
+            os.pwrite(self.descriptor, text, 0)
+            os.ftruncate(self.descriptor, len(text))
 
     def release(self) -> None:
         """Give the lock back."""
-        os.ftruncate(self.descriptor, 0)
+        with contextlib.suppress(OSError):
+            os.ftruncate(self.descriptor, 0)
         os.close(self.descriptor)

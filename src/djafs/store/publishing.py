@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from djafs.disk import archive_metadata
@@ -11,15 +12,28 @@ from djafs.disk.layout import Layout
 
 
 def publish(host: Host, layout: Layout, metadata: ArchiveMetadata) -> None:
-    """Give a finished archive, which is durable already, its name."""
-    path = layout.archive_metadata(metadata.archive)
-    descriptor = host.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, "djfm.create")
+    """Give a finished archive, which is durable already, its name.
+
+    Raises OSError, and then no draft is left.
+    """
+    path, draft = layout.archive_metadata(metadata.archive), layout.archive_draft(metadata.archive)
     try:
-        host.pwrite(descriptor, archive_metadata.encode(metadata), 0, "djfm.write")
+        _write(host, path + ".tmp", archive_metadata.encode(metadata))
+        host.rename(path + ".tmp", path, "djfm.rename")
+        host.rename(draft, layout.archive(metadata.archive), "archive.rename")
+    except OSError:
+        for left in (path + ".tmp", draft):
+            with contextlib.suppress(OSError):
+                host.unlink(left, "archive.unlink")
+        raise
+    host.sync_directory(layout.archives, "archive.sync-directory")
+
+
+def _write(host: Host, path: str, content: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    descriptor = host.open(path, flags, "djfm.create")
+    try:
+        host.pwrite(descriptor, content, 0, "djfm.write")
         host.sync(descriptor, "djfm.sync")
     finally:
         host.close(descriptor)
-    host.rename(path + ".tmp", path, "djfm.rename")
-    draft = layout.archive_draft(metadata.archive)
-    host.rename(draft, layout.archive(metadata.archive), "archive.rename")
-    host.sync_directory(layout.archives, "archive.sync-directory")

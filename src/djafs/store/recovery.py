@@ -5,6 +5,7 @@ docs/ordering.md says which endings there are and why each is harmless.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from typing import NamedTuple
@@ -14,13 +15,14 @@ from djafs.disk.host import Host
 from djafs.disk.hot_log import HotReader, pack_checksums
 from djafs.disk.index import Index
 from djafs.disk.index_writer import IndexWriter
-from djafs.disk.layout import Layout
+from djafs.disk.layout import INDEX_SUFFIXES, Layout, numbers
 from djafs.disk.lookup_log import START, LookupReader, Position
 from djafs.disk.records import Sync, Write
 from djafs.errors import HotLogDamageError, IndexDamageError, LookupLogDamageError
 from djafs.model import Calendar
 from djafs.store.changes import Changes
-from djafs.store.syncer import BATCH
+from djafs.store.plausible import MISFITS, Plausible, check_run
+from djafs.store.syncer import BATCH, is_full
 from djafs.store.tree import Tree
 
 
@@ -42,27 +44,76 @@ def recover(host: Host, layout: Layout, store: str, calendar: Calendar) -> Recov
 
     Raises LookupLogDamageError when the log is damaged where it was durable.
     """
-    end, cut = find_end(layout, store)
+    tail = read_tail(layout, store)
+    end = tail.end
+    if end == START and numbers(layout.archives, "tar.zst"):
+        raise LookupLogDamageError(
+            f"{layout.lookups} has no lookup log, but there are archives; run djafs validate -v"
+        )
     remove_behind(host, layout, end)
+    settle(host, layout, tail)
     rebuilt = None
     try:
-        writing = Index.open(layout)
-        position = writing.position()
-        if position.seq > end.seq or not lookup_log.holds(layout, position):
-            writing.close()
-            raise IndexDamageError(f"{layout.index} does not fit the lookup log")
+        return _follow(layout, store, calendar, _fitting(layout, end), tail, None)
     except IndexDamageError as error:
-        rebuilt = str(error) if end != START else None  # a new store has had none
-        writing = Index.create(layout.index)
-    except sqlite3.Error as error:
+        rebuilt = str(error)
+    except (sqlite3.DatabaseError, LookupLogDamageError) as error:
+        if is_full(error):
+            raise
         rebuilt = f"{layout.index}: {error}"
-        writing = Index.create(layout.index)
-    writer = IndexWriter(writing, calendar)
+    # It is kept until there is another: where the log is damaged, it may know more.
+    _rename_index(host, layout.index, layout.old_index)
+    # A write-ahead log of the old index that came back would be taken for one of the new.
+    host.sync_directory(layout.root, "recovery.sync-directory")
+    try:
+        index = Index.create(layout.index)
+        found = _follow(layout, store, calendar, index, tail, rebuilt if end != START else None)
+    except LookupLogDamageError:
+        _rename_index(host, layout.old_index, layout.index)
+        raise
+    for suffix in INDEX_SUFFIXES:
+        with contextlib.suppress(FileNotFoundError):
+            host.unlink(layout.old_index + suffix, "recovery.unlink-index")
+    return found
+
+
+def _rename_index(host: Host, source: str, target: str) -> None:
+    for suffix in INDEX_SUFFIXES:
+        if os.path.lexists(source + suffix):
+            host.rename(source + suffix, target + suffix, "recovery.rename-index")
+        elif os.path.lexists(target + suffix):
+            host.unlink(target + suffix, "recovery.unlink-index")
+
+
+def _fitting(layout: Layout, end: Position) -> Index:
+    """Open the index if it is of this log (raises IndexDamageError, sqlite3.DatabaseError)."""
+    for suffix in INDEX_SUFFIXES:
+        if os.path.islink(layout.index + suffix):
+            raise IndexDamageError(f"{layout.index + suffix} is a symbolic link")
+    index = Index.open(layout)
+    position = index.position()
+    if position.seq > end.seq or not lookup_log.holds(layout, position):
+        index.close()
+        raise IndexDamageError(f"{layout.index} does not fit the lookup log")
+    return index
+
+
+def _follow(
+    layout: Layout, store: str, calendar: Calendar, writing: Index, tail: Tail, rebuilt: str | None
+) -> Recovered:
+    """Bring an index up to the end of the log; it is closed if that fails."""
     reading = Index.open_read_only(layout, cache=6 << 20)
-    tree = Tree(reading, calendar)
-    start = reading.position()
-    replay(layout, store, tree, writer, start, end)
-    return Recovered(tree, writer, reading, writing, end, end.seq - start.seq, rebuilt, cut)
+    try:
+        writer = IndexWriter(writing, calendar)
+        tree = Tree(reading, calendar)
+        start = reading.position()
+        replay(layout, store, tree, writer, start, tail.end)
+    except BaseException:
+        reading.close()
+        writing.close()
+        raise
+    replayed = tail.end.seq - start.seq
+    return Recovered(tree, writer, reading, writing, tail.end, replayed, rebuilt, tail.cut)
 
 
 def replay(
@@ -73,13 +124,15 @@ def replay(
     Raises LookupLogDamageError.
     """
     changes = Changes(tree)
+    check = Plausible(tree).check
     reader = LookupReader(layout, store, start)
     for record, position in reader:
         if position.seq > end.seq:
             break
         try:
+            check(record)
             changes.apply(record)
-        except (KeyError, ValueError) as error:
+        except MISFITS as error:
             raise LookupLogDamageError(
                 f"record {record.seq} of the lookup log does not fit what is before it: {error!r}; "
                 "run djafs validate -v"
@@ -95,18 +148,35 @@ def replay(
     writer.checkpoint()
 
 
-def find_end(layout: Layout, store: str) -> tuple[Position, str | None]:
-    """Return where the log ends, and what lies behind it that was never durable.
+class Tail(NamedTuple):
+    """The part of the log that no durable mark covers."""
 
-    Reads the log from a place before the last mark of a sync. Raises LookupLogDamageError when
-    a line is wrong that a later mark calls durable.
+    end: Position
+    cut: str | None  # what lies behind the end, and was never durable
+    since: Position  # behind this, lines may never have been synced
+    writes: list[Write]  # and what these refer to
+
+
+def find_end(layout: Layout, store: str) -> tuple[Position, str | None]:
+    """Return where the log ends, and what lies behind it (raises LookupLogDamageError)."""
+    tail = read_tail(layout, store)
+    return tail.end, tail.cut
+
+
+def read_tail(layout: Layout, store: str) -> Tail:
+    """Read the log from a place before all that was written since the last durable mark.
+
+    It ends at the first line that is not whole, or whose content is not. Raises
+    LookupLogDamageError when a later mark calls such a line durable.
     """
     reader = LookupReader(layout, store, _start_of_tail(layout))
     writes: list[tuple[Position, Write]] = []
-    before = reader.position
+    before = since = mark = reader.position
     for record, position in reader:
         if isinstance(record, Sync):
             writes = [entry for entry in writes if entry[1].seq > record.upto]
+            # A sync begins after the one before it was marked, and so covers that mark.
+            since, mark = mark, position
         elif isinstance(record, Write):
             writes.append((before, record))
         before = position
@@ -116,33 +186,80 @@ def find_end(layout: Layout, store: str) -> tuple[Position, str | None]:
             raise LookupLogDamageError(f"{reader.damage}; run djafs validate -v")
         cut = str(reader.damage)
     hot = HotReader(layout)
+    whole: list[Write] = []
     for position, write in writes:
-        crcs = pack_checksums(write.crc)
         try:
-            hot.read(write.seg, write.at, write.len, write.at, write.len, crcs)
-        except HotLogDamageError as error:
+            check_run(write)
+            hot.read(write.seg, write.at, write.len, write.at, write.len, pack_checksums(write.crc))
+        except (HotLogDamageError, ValueError) as error:
             end, cut = position, str(error)
             break
+        whole.append(write)
     hot.close()
-    return end, cut
+    return Tail(end, cut, since, whole)
 
 
 def _start_of_tail(layout: Layout) -> Position:
-    # The marks are a second apart: the last segment but one has some.
-    numbers = lookup_log.segment_numbers(layout)
-    for number in numbers[-2:]:
-        try:
-            return lookup_log.segment_start(layout, number)
-        except LookupLogDamageError:
-            continue
-    return START
+    """Return the begin of a segment before which every line is covered by a durable mark."""
+    earliest, durable = START, 0
+    for number in reversed(lookup_log.segment_numbers(layout)):
+        with contextlib.suppress(LookupLogDamageError):
+            durable = max(durable, lookup_log.last_mark(layout, number))
+            earliest = lookup_log.segment_start(layout, number)
+            if earliest.seq < durable:
+                break
+    return earliest
+
+
+def settle(host: Host, layout: Layout, tail: Tail) -> None:
+    """Make durable what the last daemon has written and may not have synced.
+
+    It is written once more where it is: if a sync has failed, the kernel has what was written in
+    memory, but does not try again to bring it to the disk. Raises OSError.
+    """
+    if tail.since == tail.end:
+        return
+    _rewrite_hot(host, layout, tail.writes)
+    for number in lookup_log.segment_numbers(layout):
+        path = layout.lookup_segment(number)
+        if tail.since.segment <= number <= tail.end.segment and os.path.exists(path):
+            begin = tail.since.offset if number == tail.since.segment else 0
+            _rewrite(host, path, [(begin, os.path.getsize(path) - begin)])
+    host.sync_directory(layout.lookups, "recovery.sync-directory")
+
+
+def _rewrite_hot(host: Host, layout: Layout, writes: list[Write]) -> None:
+    segments: dict[int, list[tuple[int, int]]] = {}
+    for write in writes:
+        segments.setdefault(write.seg, []).append((write.at, write.len))
+    for segment, runs in segments.items():
+        _rewrite(host, layout.hot_segment(segment), runs)
+    if segments:
+        host.sync_directory(layout.hot, "recovery.sync-directory")
+
+
+def _rewrite(host: Host, path: str, runs: list[tuple[int, int]]) -> None:
+    descriptor = host.open(path, os.O_RDWR, "recovery.open")
+    try:
+        for at, length in runs:
+            for begin in range(at, at + length, 1 << 20):
+                data = os.pread(descriptor, min(1 << 20, at + length - begin), begin)
+                host.pwrite(descriptor, data, begin, "recovery.rewrite")
+        host.sync(descriptor, "recovery.sync")
+    finally:
+        host.close(descriptor)
 
 
 def remove_behind(host: Host, layout: Layout, end: Position) -> None:
-    """Remove what lies behind the end of the log, so that it is never taken for more of it."""
-    for number in lookup_log.segment_numbers(layout):
-        if number > end.segment:
-            host.unlink(lookup_log.segment_path(layout, number), "recovery.unlink")
+    """Remove what lies behind the end of the log, so that it is never taken for more of it.
+
+    Raises LookupLogDamageError when the end lies inside a segment that was closed, and durable.
+    """
+    behind = [n for n in lookup_log.segment_numbers(layout) if n > end.segment]
+    for number in reversed(behind):
+        host.unlink(lookup_log.segment_path(layout, number), "recovery.unlink")
+    if behind:
+        host.sync_directory(layout.lookups, "recovery.sync-directory")
     path = layout.lookup_segment(end.segment)
     if end.segment and os.path.exists(path) and os.path.getsize(path) > end.offset:
         descriptor = host.open(path, os.O_WRONLY, "recovery.open")

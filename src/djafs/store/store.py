@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import logging
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,12 +26,25 @@ from djafs.errors import DamageError
 from djafs.model import LIVE_ROOT, Calendar, Dentry, Inode
 from djafs.store.changes import Changes
 from djafs.store.content import ContentReader
-from djafs.store.identity import Identity, StoreLock, create_store, read_identity
+from djafs.store.identity import (
+    Identity,
+    StoreLock,
+    create_store,
+    prepare_directories,
+    prepare_store,
+    read_identity,
+)
 from djafs.store.leftovers import remove_leftovers
 from djafs.store.recovery import Recovered, recover
 from djafs.store.snapshots import Snapshots
-from djafs.store.syncer import Syncer
+from djafs.store.space import FULL, RECORD, Space
+from djafs.store.syncer import Syncer, is_full
 from djafs.store.tree import parts_of
+
+_GROWING = (records.Create, records.File, records.Write, records.Clone, records.Setxattr)
+"""Changes that a full disk refuses; the others make room, or are needed for that."""
+
+_log = logging.getLogger("djafs.store")
 
 
 class Store:
@@ -64,7 +81,10 @@ class Store:
         self.snapshot_calendar = Calendar(identity.zone())
         self.snapshots = Snapshots(self._past, self.snapshot_calendar)
         self._changes = Changes(self.tree)
-        self.syncer = Syncer(self.guard, self.hot, self.log, self.tree, recovered.writer, clock)
+        self.space = Space(host, layout)
+        self.syncer = Syncer(
+            self.guard, self.hot, self.log, self.tree, recovered.writer, clock, self.space.release
+        )
 
     @classmethod
     def open(
@@ -85,15 +105,16 @@ class Store:
         host = host or Host()
         layout = Layout(os.path.abspath(root))
         if create and not os.path.exists(layout.identity):
-            create_store(host, layout, time_zone)
-        read_identity(layout)
+            prepare_store(host, layout, time_zone)
+        else:
+            read_identity(layout)
         lock = StoreLock.take(layout)
         try:
+            if create and not os.path.exists(layout.identity):
+                create_store(host, layout, time_zone)
             identity = read_identity(layout)
-            for draft in os.listdir(layout.archives):
-                if draft.endswith(".tmp"):
-                    host.unlink(os.path.join(layout.archives, draft), "recovery.unlink-draft")
-            recovered = recover(host, layout, identity.id, Calendar(identity.zone()))
+            prepare_directories(host, layout)
+            recovered = _recover(host, layout, identity)
             remove_leftovers(host, layout, recovered.reading)
             store = cls(host, layout, identity, lock, recovered, clock, frame_cache)
             with store.guard:
@@ -115,34 +136,75 @@ class Store:
     def close(self) -> None:
         """Make everything durable and let the store go. Called without the guard."""
         self.lock.say("closing")
-        try:
-            self.syncer.flush()
-            self.log.close()
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.lock.release)
+            for index in (self.recovered.writing, self.recovered.reading, self._past):
+                stack.callback(index.close)
+            stack.callback(self.content.hot.close)
+            stack.callback(self.content.archives.close)
+            try:
+                self.syncer.flush()
+            except sqlite3.Error as error:  # all is in the log; the next mount brings it up to date
+                _log.warning("%s: the index cannot be written: %s", self.layout.root, error)
             self.hot.close()
-        finally:
-            self.content.archives.close()
-            self.content.hot.close()
-            self._past.close()
-            self.recovered.reading.close()
-            self.recovered.writing.close()
-            self.lock.release()
+            self.log.close()
 
     def record(self, record: records.Record) -> None:
-        """Log a change and apply it; its ``seq`` is filled in here."""
+        """Log a change and apply it; its ``seq`` is filled in here.
+
+        Raises OSError if it cannot be logged.
+        """
+        if self.syncer.hindered:
+            self.syncer.admit()
         record.seq = self.log.seq + 1
-        self.log.append(record)
-        self._changes.apply(record)
+        try:
+            self.log.append(record)
+        except OSError as error:
+            if error.errno not in FULL or isinstance(record, _GROWING):
+                raise
+            if not self.space.release(error.errno):
+                raise
+            record.seq = self.log.seq + 1
+            self.log.append(record)
+        try:
+            self._changes.apply(record)
+        except Exception as error:
+            # Never to be met: what is logged was allowed. But a log with a record that does not
+            # fit could not be replayed.
+            self.syncer.fail(f"{type(record).__name__} does not fit", error)
+            self.log.retract()
+            raise
         self.syncer.note_change()
 
     def record_all(self, run: Sequence[records.Record]) -> None:
         """Log and apply many changes, of which a crash may keep the first ones only."""
         done = 0
         while done < len(run):
-            some = self.log.append_some(run[done:])
+            if self.syncer.hindered:
+                self.syncer.admit()
+            some = self._append_some(run[done:])
             for record in run[done : done + some]:
                 self._changes.apply(record)
             done += some
             self.syncer.note_change()
+
+    def _append_some(self, run: Sequence[records.Record]) -> int:
+        growing = any(isinstance(record, _GROWING) for record in run)
+        if growing:
+            self._take_room(RECORD * min(len(run), 1024))
+        try:
+            return self.log.append_some(run)
+        except OSError as error:
+            if growing or error.errno not in FULL or not self.space.release(error.errno):
+                raise
+            return self.log.append_some(run)
+
+    def _take_room(self, size: int) -> None:
+        """Count ``size`` bytes that will be written (raises OSError when the disk is full)."""
+        space = self.space
+        space.room -= size
+        if space.room < 0:
+            space.check(size)
 
     # Reading
 
@@ -241,6 +303,7 @@ class Store:
 
         An empty ``name`` makes a file without one (O_TMPFILE).
         """
+        self._take_room(RECORD)
         ino = self.tree.next_ino
         self.record(
             records.Create(
@@ -264,6 +327,11 @@ class Store:
         self, ino: int, offset: int, data: bytes | memoryview, mode: int | None = None
     ) -> None:
         """Write ``data`` (at least one byte) at ``offset``; ``mode`` if that changes with it."""
+        if self.tree.inode(ino) is None:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        if self.syncer.hindered:
+            self.syncer.admit()
+        self._take_room(RECORD + len(data))
         crcs = checksums(data)
         segment, at = self.hot.append(data)
         self.record(records.Write(0, self.clock(), ino, offset, len(data), segment, at, crcs, mode))
@@ -290,14 +358,18 @@ class Store:
 
     def clone(self, source: int, offset: int, ino: int, to: int, length: int) -> None:
         """Let a range of ``ino`` hold what a range of ``source`` holds, without copying it."""
+        self._take_room(RECORD)
         self.record(records.Clone(0, self.clock(), ino, to, source, offset, length))
 
     def set_xattr(self, ino: int, name: bytes, value: bytes | None) -> None:
         """Set an extended attribute, or remove it when ``value`` is None."""
+        if value is not None:
+            self._take_room(RECORD + 2 * len(value))
         self.record(records.Setxattr(0, self.clock(), ino, text_of(name), value))
 
     def link(self, ino: int, parent: int, name: bytes) -> None:
         """Give an inode a further name."""
+        self._take_room(RECORD)
         self.record(records.Link(0, self.clock(), ino, parent, text_of(name)))
 
     def unlink(self, parent: int, name: bytes) -> None:
@@ -319,3 +391,15 @@ class Store:
     def free(self, ino: int) -> None:
         """Let an inode go that has no name, now that nobody holds it open."""
         self.tree.free(ino)
+
+
+def _recover(host: Host, layout: Layout, identity: Identity) -> Recovered:
+    """Recover a store, with the space kept in reserve if the disk is full."""
+    calendar = Calendar(identity.zone())
+    try:
+        return recover(host, layout, identity.id, calendar)
+    except (OSError, sqlite3.OperationalError) as error:
+        full = error.errno in FULL if isinstance(error, OSError) else is_full(error)
+        if not full or not Space(host, layout).release():
+            raise
+        return recover(host, layout, identity.id, calendar)

@@ -5,6 +5,10 @@ Order (docs/ordering.md): content is synced before the log, the log before the i
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
+import sqlite3
 import threading
 from collections.abc import Callable
 
@@ -22,6 +26,11 @@ BATCH = 8192
 BACKLOG = 4 * BATCH
 """Changes that may wait in memory; then the answering thread waits for the index."""
 
+PATIENCE = 30.0
+"""Seconds that a change waits for the index; then it is refused."""
+
+_log = logging.getLogger("djafs.store")
+
 
 class Syncer:
     """Group commit for content, log and index.
@@ -37,29 +46,59 @@ class Syncer:
         tree: Tree,
         writer: IndexWriter,
         clock: Callable[[], int],
+        relieve: Callable[[], bool] = lambda: False,
     ) -> None:
+        """``relieve`` is called when the disk is full, and says whether to try again."""
         self._guard = guard
         self._frozen = threading.Condition(guard)
         self._hot, self._log, self._tree, self._writer = hot, log, tree, writer
         self._clock = clock
+        self._relieve = relieve
         self._turn = threading.Condition()
         self._syncing = False
         self._flushing = threading.Lock()
         self.changed = log.seq
         self.durable = log.seq
-        self.failure: OSError | None = None
+        self._marked = -1  # the last change that a mark calls durable
+        self._mark = 0  # the last mark itself
+        self._indexed = log.seq  # the last change that the index has
+        self._crowded = False
+        self._stuck: Exception | None = None  # why the index could not be written
+        self.failure: Exception | None = None
+        self.hindered = False
+        """Whether :meth:`admit` has to be asked before a change."""
         self.wake = threading.Event()
 
     def note_change(self) -> None:
         """Say that a record was logged and applied (under the guard)."""
         self.changed = self._log.seq
         batch = self._tree.batch
-        if len(batch.inodes) >= BATCH or len(batch.events) >= BATCH:
+        if len(batch.inodes) >= BATCH or len(batch.events) >= BATCH or len(batch.parts) >= BATCH:
             self.wake.set()
             if len(batch) >= BACKLOG and not batch.sealed:
-                self._frozen.wait_for(
-                    lambda: len(self._tree.batch) < BACKLOG or self.failure is not None, 30
-                )
+                self._crowded = self.hindered = True
+
+    def admit(self) -> None:
+        """Return when a change may be logged (under the guard, which is let go meanwhile).
+
+        Raises OSError: EROFS when a sync has failed, ENOSPC or EIO when the index cannot be
+        written and memory holds as much as it should.
+        """
+        while self.failure is None and self._crowded:
+            if self._stuck is not None:
+                number = errno.ENOSPC if is_full(self._stuck) else errno.EIO
+                raise OSError(number, f"the index cannot be written: {self._stuck}")
+            if not self._frozen.wait(PATIENCE):
+                raise OSError(errno.EIO, "the index does not keep up")
+        if self.failure is not None:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    def fail(self, what: str, error: Exception) -> None:
+        """Take no more changes: it is unknown what the disk holds, or the tree."""
+        if self.failure is None:
+            self.failure = error
+            self.hindered = True
+            _log.critical("%s (%s): the store is read-only until it is mounted again", what, error)
 
     def make_durable(self, seq: int) -> None:
         """Return when everything up to record ``seq`` would survive a power cut.
@@ -80,19 +119,39 @@ class Syncer:
             try:
                 self._hot.sync()
                 self._log.sync()
-            except OSError as error:
-                self.failure = error
-                raise ReadOnlyStoreError(
-                    f"a sync failed ({error}): the store is read-only now"
-                ) from error
+            except Exception as error:
+                self.fail("a sync failed", error)
+                self._check()
             with self._guard:
-                if changed > self.durable:
-                    self._log.append(Sync(self._log.seq + 1, self._clock(), upto))
+                if changed > self._marked and self._append_mark(upto):
+                    self._marked, self._mark = changed, self._log.seq
             self.durable = upto
         finally:
             with self._turn:
                 self._syncing = False
                 self._turn.notify_all()
+
+    def _append_mark(self, upto: int) -> bool:
+        """Log that all up to ``upto`` is durable. If that fails, it is durable nevertheless."""
+        try:
+            self._log.append(Sync(self._log.seq + 1, self._clock(), upto))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._relieve():
+                return False
+            return self._append_mark(upto)
+        return True
+
+    def confirm(self) -> bool:
+        """Make durable the mark that calls durable all that the index has.
+
+        Returns whether there is one; only then may hot content go that the index does not need:
+        recovery looks there for the content of every write that no mark covers.
+        """
+        with self._guard:
+            mark, covered = self._mark, self._marked >= self._indexed
+        if covered:
+            self.make_durable(mark)
+        return covered
 
     def flush(self, last: Callable[[], None] | None = None) -> None:
         """Return when everything that was acknowledged is durable and in the index.
@@ -114,15 +173,33 @@ class Syncer:
                     last()
                 if len(self._tree.batch):
                     batch = self._tree.freeze(self._log.position)
+                    self._crowded = False
+                    self.hindered = self.failure is not None
                     self._frozen.notify_all()
             changed = self.changed
         self.make_durable(batch.position.seq if batch else changed)
         if batch is None:
             return
-        self._writer.apply(batch)
+        try:
+            self._apply(batch)
+        except Exception as error:
+            with self._guard:
+                self._stuck = error
+                self._frozen.notify_all()
+            raise
         with self._guard:
+            self._stuck = None
+            self._indexed = changed
             self._tree.thaw()
         self._writer.checkpoint()
+
+    def _apply(self, batch: Batch) -> None:
+        try:
+            self._writer.apply(batch)
+        except sqlite3.OperationalError as error:
+            if not is_full(error) or not self._relieve():
+                raise
+            self._writer.apply(batch)
 
     def behind(self) -> bool:
         """Return whether there is anything that :meth:`flush` would do."""
@@ -130,4 +207,11 @@ class Syncer:
 
     def _check(self) -> None:
         if self.failure:
-            raise ReadOnlyStoreError(f"a sync failed ({self.failure}): the store is read-only now")
+            error = ReadOnlyStoreError(f"the store is read-only after a failure: {self.failure}")
+            error.errno = errno.EIO  # of fsync(2): changes are refused with EROFS
+            raise error
+
+
+def is_full(error: Exception) -> bool:
+    """Return whether SQLite failed because the disk is full (3.10 has no codes of errors)."""
+    return isinstance(error, sqlite3.OperationalError) and "is full" in str(error)

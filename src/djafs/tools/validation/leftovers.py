@@ -10,7 +10,7 @@ from djafs.disk.layout import Layout
 from djafs.tools.validation.findings import Finding, Kind
 
 _ROOT = re.compile(
-    r"djafs\.json(\.tmp)?|hot|lookups|archives|lock|lost\+found|index\.sqlite(-wal|-shm|-journal)?"
+    r"djafs\.json(\.tmp)?|hot|lookups|archives|lock|reserve(\.tmp)?|lost\+found|index(\.old)?\.sqlite(-wal|-shm|-journal)?"
 )
 _INSIDE = {
     "hot": re.compile(r"\d{8,}\.log"),

@@ -9,6 +9,7 @@ from djafs.disk.index_writer import IndexWriter
 from djafs.disk.lookup_log import Line
 from djafs.model import Calendar
 from djafs.store.changes import Changes
+from djafs.store.plausible import MISFITS, Plausible
 from djafs.store.syncer import BATCH
 from djafs.store.tree import Tree
 from djafs.tools.validation.findings import MOST_DETAILS
@@ -27,6 +28,7 @@ class Rebuild:
         self.misfits = 0
         self.details: list[str] = []
         self._tree = Tree(index, calendar)
+        self._check = Plausible(self._tree).check
         self._changes = Changes(self._tree)
         self._writer = IndexWriter(index, calendar)
 
@@ -38,8 +40,9 @@ class Rebuild:
     def apply(self, line: Line) -> None:
         """Apply the next line of the log."""
         try:
+            self._check(line.record)
             self._changes.apply(line.record)
-        except (KeyError, ValueError, TypeError, OverflowError) as error:
+        except MISFITS as error:
             self._misfit(f"record {line.record.seq} ({type(line.record).__name__}): {error!r}")
         self.position = line.position
         if len(self._tree.batch) >= BATCH or self._tree.batch.sealed:
