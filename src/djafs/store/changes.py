@@ -26,6 +26,9 @@ from djafs.disk.records import bytes_of
 from djafs.model import LIVE_ROOT, NEVER, SPAN, Dentry, Inode
 from djafs.store.tree import Tree, cookie_of, parts_of
 
+_CAPABILITY = b"security.capability"
+"""Extended attribute that a file loses with the first write, as set-user-ID does."""
+
 
 class Changes:
     """Applies records to a tree."""
@@ -241,6 +244,9 @@ class Changes:
         tree = self._tree
         tree.last_segment = max(tree.last_segment, segment)
         tree.batch.floor_segment = min(tree.batch.floor_segment, segment)
+        if inode.xattrs is not None and _CAPABILITY in inode.xattrs:
+            rest = {name: v for name, v in inode.xattrs.items() if name != _CAPABILITY}
+            inode.xattrs = rest or None
         if record.mode is not None:
             inode.mode = record.mode
 
