@@ -13,6 +13,9 @@ from djafs.mounting.live import LiveOperations, refuse
 from djafs.mounting.privileges import bare_mode
 from djafs.store.store import Store
 
+BLOCK = 4096
+"""Bytes that are data or a hole as a whole to lseek(2)."""
+
 
 class ContentOperations:
     """The operations on the content of live inodes."""
@@ -59,14 +62,23 @@ class ContentOperations:
             self._store.setattr(inode.ino, size=size)  # marks the times in any case
 
     def lseek(self, request: Request, offset: int, whence: int) -> int:
-        """Find the next data (SEEK_DATA) or hole (SEEK_HOLE)."""
+        """Find the next data (SEEK_DATA) or hole (SEEK_HOLE), in whole blocks as on ext4."""
         inode = self._live.inode(request.nodeid)
-        if offset >= inode.size:
+        if not 0 <= offset < inode.size:
             refuse(errno.ENXIO)
-        found = self._store.seek(inode, offset, data=whence == os.SEEK_DATA)
-        if found is None:
-            refuse(errno.ENXIO)
-        return found
+        block = offset - offset % BLOCK
+        if whence == os.SEEK_DATA:
+            found = self._store.seek(inode, block, data=True)
+            if found is None:
+                refuse(errno.ENXIO)
+            return max(offset, found - found % BLOCK)
+        while block < inode.size:
+            found = self._store.seek(inode, block, data=True)
+            if found is None or found >= block + BLOCK:
+                return max(offset, block)
+            end = self._store.seek(inode, found, data=False) or 0
+            block = end + -end % BLOCK
+        return inode.size
 
     def copy_file_range(
         self, request: Request, offset: int, ino: int, offset_out: int, length: int
