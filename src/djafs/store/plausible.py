@@ -23,6 +23,7 @@ NAME_MAX = 255
 TARGET_MAX = 4095
 SIZE_MAX = (1 << 63) - 1
 TIME_MAX = 1 << 62
+SET_TIME_MAX = (1 << 63) - 1
 NUMBER_MAX = 1 << 53
 ID_MAX = (1 << 32) - 1
 
@@ -149,7 +150,8 @@ class Plausible:
         _range(record.to, record.len)
 
     def _setxattr(self, record: records.Setxattr) -> None:
-        _name(record.name)
+        name = bytes_of(record.name)
+        _need(0 < len(name) <= NAME_MAX and b"\0" not in name, f"{name[:300]!r} is no name")
 
     def _link(self, record: records.Link) -> None:
         inode = self._tree.inode(record.ino)
@@ -235,7 +237,8 @@ def _range(offset: int, length: int) -> None:
 
 
 def _time(t: int | None) -> None:
-    _need(t is None or abs(t) < TIME_MAX, "its time is out of range")
+    """Check a time that a program has set: any that can be kept."""
+    _need(t is None or abs(t) <= SET_TIME_MAX, "its time is out of range")
 
 
 def _number(number: int) -> None:

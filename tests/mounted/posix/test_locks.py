@@ -99,4 +99,5 @@ def test_waiting_for_a_lock_ends_when_it_is_free(twins: Twins):
     assert path.read_bytes() == b""
     fcntl.lockf(held, fcntl.LOCK_UN)
     assert os.waitpid(child, 0)[1] == 0
+    os.close(held)
     assert path.read_bytes() == b"mine"
