@@ -128,7 +128,8 @@ def apply($r):
   elif [$r.op] | inside(["segment", "mount", "sync", "setxattr", "archive", "drop", "sweep"]) then .
   else .["?\($r.op)"] = true end;
 
-def escaped: @uri | gsub("%00(?<byte>..)"; "%\(.byte)");
+# NUL and two hex digits are a byte that is not UTF-8.
+def escaped: @uri | split("%00") | join("%");
 def path($state): . as [$dir, $name] |
   if $dir == 2 then $name else ($state["p\($dir)"] | path($state)) + "/" + $name end;
 
