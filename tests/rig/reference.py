@@ -6,7 +6,7 @@ store: everything that ever happened is kept, and a day is worked out from all o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import NamedTuple
 
@@ -55,16 +55,6 @@ class Binding:
     begin: int  # otherwise
     first_day: int | None = None  # once it has ended or was replaced
     end: int | None = None  # day on which it was removed
-    replaced: bool = False
-
-
-@dataclass
-class Directory:
-    """Names of a directory, and the earliest days that it was told of."""
-
-    names: dict[bytes, list[Binding]] = field(default_factory=dict)
-    mtimes: list[int] = field(default_factory=list)
-    parents: set[int] = field(default_factory=set)  # where its first version got a name
 
 
 class Reference:
@@ -73,7 +63,7 @@ class Reference:
     def __init__(self, zone: tzinfo, t: int) -> None:
         self.zone = zone
         self.versions: dict[int, list[Version]] = {}
-        self.directories: dict[int, Directory] = {}
+        self.names: dict[int, dict[bytes, list[Binding]]] = {}  # of each directory, all there were
         self.live: dict[int, dict[bytes, int]] = {}
         self._new(ROOT, "directory", 0o755, t)
 
@@ -81,7 +71,7 @@ class Reference:
         shown = Shown(kind, mode, 0, t, content, {})
         self.versions[ino] = [Version(1, t, True, NEVER, shown)]
         if kind == "directory":
-            self.directories[ino] = Directory()
+            self.names[ino] = {}
             self.live[ino] = {}
 
     def kind(self, ino: int) -> str:
@@ -124,8 +114,6 @@ class Reference:
         version = self._touch(ino, t, False)
         version.shown = version.shown._replace(mtime=mtime)
         version.explicit = mtime != t
-        if ino in self.directories and 0 < mtime < t:
-            self.directories[ino].mtimes.append(mtime)
 
     def set_mode(self, ino: int, mode: int, uid: int, t: int) -> None:
         version = self._touch(ino, t, False)
@@ -181,35 +169,38 @@ class Reference:
         version = self.versions[ino][-1]
         begin = max(t, version.floor + 1)
         made = version.number if version.content else None
-        self.directories[parent].names.setdefault(name, []).append(Binding(ino, made, begin))
+        self.names[parent].setdefault(name, []).append(Binding(ino, made, begin))
         self.live[parent][name] = ino
-        if ino in self.directories and made == 1:
-            self.directories[ino].parents.add(parent)
 
     def _remove(self, parent: int, name: bytes, t: int) -> int:
         """End a binding; return what it was bound to."""
         ino = self.live[parent].pop(name)
-        bindings = self.directories[parent].names[name]
+        bindings = self.names[parent][name]
         binding = bindings.pop()
         day = self.day(t)
         newborn = binding.version == self.versions[ino][-1].number and self._is_open(ino, t)
-        if not newborn:
-            binding.first_day = self._first_day(binding, bindings)
-            binding.end = max(day, binding.first_day)
+        if newborn:
+            if bindings and bindings[-1].end is None:  # what it had replaced was shown until now
+                bindings[-1].end = max(day, bindings[-1].first_day or 0)
+        else:
+            self._settle(binding, bindings)
+            binding.end = max(day, binding.first_day or 0)
             bindings.append(binding)
-        if newborn and bindings and bindings[-1].end is None:
-            # What it had replaced was shown until now.
-            bindings[-1].end = max(day, bindings[-1].first_day or 0)
         return ino
 
     def _replace(self, parent: int, name: bytes) -> int:
         """End a binding because another takes its place; return when it had begun."""
-        bindings = self.directories[parent].names[name]
+        bindings = self.names[parent][name]
         binding = bindings[-1]
         del self.live[parent][name]
-        binding.first_day = self._first_day(binding, bindings[:-1])
-        binding.replaced = True
+        self._settle(binding, bindings[:-1])
         return self._begin(binding)
+
+    def _settle(self, binding: Binding, before: list[Binding]) -> None:
+        """Decide when a binding began that is over now, and when the one before it ended."""
+        binding.first_day = self._first_day(binding, before)
+        if before and before[-1].end is None:
+            before[-1].end = binding.first_day
 
     # What a day shows
 
@@ -220,27 +211,32 @@ class Reference:
 
     def _first_day(self, binding: Binding, before: list[Binding]) -> int:
         """Return the day on which a binding began: never before the one before it ended."""
-        if binding.first_day is not None:
-            return binding.first_day
-        day = self.day(self._begin(binding))
-        # What began and ended within one day was in no snapshot.
-        days = [(e.end if e.end is not None else e.first_day) or 0 for e in before if _seen(e)]
-        return max([day, *days])
+        day = binding.first_day
+        if day is None:
+            day = self.day(self._begin(binding))
+        if binding.ino in self.names and binding.version == 1:
+            day = min(day, self.since(binding.ino))
+        return max([day, *(self._end(before, place) for place in range(len(before)))])
+
+    def _end(self, bindings: list[Binding], place: int) -> int:
+        """Return the first day on which another binding can take the place of one that is over.
+
+        What no day's end saw does not count.
+        """
+        binding = bindings[place]
+        if binding.end is None:
+            return binding.first_day or 0
+        return binding.end if self._first_day(binding, bindings[:place]) < binding.end else 0
 
     def since(self, directory: int) -> int:
         """Return the first day on which something in a directory needs it."""
-        found = self.directories[directory]
-        days = [self.day(mtime) for mtime in found.mtimes]
-        for bindings in found.names.values():
+        states = [v for v in self.versions[directory] if v.shown.mtime < v.last]
+        days = [self.day(v.shown.mtime) for v in states]
+        for bindings in self.names[directory].values():
             for place, binding in enumerate(bindings):
-                if binding.end is None or _seen(binding):
-                    days.append(self._first_day(binding, bindings[:place]))
-                if (
-                    binding.ino in self.directories
-                    and binding.version == 1
-                    and not any(map(_seen, bindings[:place]))
-                ):
-                    days.append(self.since(binding.ino))
+                day = self._first_day(binding, bindings[:place])
+                if binding.end is None or day < binding.end:
+                    days.append(day)
         return min(days, default=1 << 30)
 
     def shown(self, day: int) -> dict[bytes, Shown]:
@@ -250,36 +246,24 @@ class Reference:
         return found
 
     def _show(self, directory: int, prefix: bytes, day: int, found: dict[bytes, Shown]) -> None:
-        for name, bindings in self.directories[directory].names.items():
+        for name, bindings in self.names[directory].items():
             ino = self._bound(bindings, day)
             if ino is not None:
                 found[prefix + name] = self.state(ino, day)
-                if ino in self.directories:
+                if ino in self.names:
                     self._show(ino, prefix + name + b"/", day, found)
 
     def _bound(self, bindings: list[Binding], day: int) -> int | None:
         ino = None
         for place, binding in enumerate(bindings):
             before = bindings[:place]
-            first = self._first_day(binding, before)
-            if (
-                binding.ino in self.directories
-                and binding.version == 1
-                and not any(map(_seen, before))
-            ):
-                first = min(first, self.since(binding.ino))
-            if first <= day:
+            if self._first_day(binding, before) <= day:
                 ended = binding.end is not None and binding.end <= day
                 ino = None if ended else binding.ino
         return ino
 
     def state(self, ino: int, day: int) -> Shown:
-        """Return an inode's state on a day, its first if it is shown although it began later."""
+        """Return an inode's state on a day; if it began later, that of its first day."""
         versions = self.versions[ino]
-        begun = [v for v in versions if self.day(v.effective()) <= day]
-        return replace(begun[-1] if begun else versions[0]).shown
-
-
-def _seen(binding: Binding) -> bool:
-    """Return whether a binding that is over was in force at the end of some day."""
-    return binding.replaced or (binding.end is not None and (binding.first_day or 0) < binding.end)
+        day = max(day, self.day(versions[0].effective()))
+        return [v for v in versions if self.day(v.effective()) <= day][-1].shown

@@ -33,6 +33,7 @@ class PartClosed(NamedTuple):
 class BindingEnded(NamedTuple):
     """A name was removed or renamed away at recorded time ``t``.
 
+    ``first`` is true of a directory whose first version the name began with: it may be older.
     ``trace`` is False for a name that was given and taken while one version was open.
     """
 
@@ -40,7 +41,7 @@ class BindingEnded(NamedTuple):
     name: bytes
     ino: int
     begin: int
-    made: int
+    first: bool
     t: int
     trace: bool
 
@@ -52,7 +53,14 @@ class BindingReplaced(NamedTuple):
     name: bytes
     ino: int
     begin: int
-    made: int
+    first: bool
+
+
+class NameBeforeDirectory(NamedTuple):
+    """A name was given at ``t`` in a directory that is younger: the clock was set back."""
+
+    directory: int
+    t: int
 
 
 class InodeGone(NamedTuple):
@@ -80,7 +88,10 @@ class Swept(NamedTuple):
     last: int
 
 
-Event = VersionClosed | PartClosed | BindingEnded | BindingReplaced | InodeGone | Packed | Swept
+Event = (
+    VersionClosed | PartClosed | BindingEnded | BindingReplaced | NameBeforeDirectory | InodeGone
+    | Packed | Swept
+)  # fmt: skip
 
 
 class ContentRow(NamedTuple):

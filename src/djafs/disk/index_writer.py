@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
+from typing import Any
 from zlib import crc32
 
 from djafs.disk import rows
@@ -12,6 +14,7 @@ from djafs.disk.batch import (
     BindingReplaced,
     Event,
     InodeGone,
+    NameBeforeDirectory,
     Packed,
     PartClosed,
     Swept,
@@ -35,6 +38,23 @@ _PART = _insert("part", "ino, part, version, extents, hot")
 _PAST_PART = _insert("past_part", "ino, part, until, extents, hot")
 _BINDING = _insert("binding", "parent, name, day, ino, made")
 _CONTENT = _insert("content", "cid, digest, archive, at, size")
+_PARENTS = (
+    "SELECT parent FROM dentry WHERE ino = ?1 AND made = ?2"
+    " UNION SELECT parent FROM binding WHERE ino = ?1"
+)
+_FIRST_PARENTS = (
+    "SELECT parent FROM dentry WHERE ino = ?1 AND made = 1"
+    " UNION SELECT parent FROM binding WHERE ino = ?1 AND made IS NOT NULL"
+)
+_KEEP_FIRST = (
+    "INSERT OR IGNORE INTO binding (parent, name, day, ino, made) SELECT parent, name, day - 1,"
+    " ino, 2 FROM binding WHERE parent = ? AND name = ? AND day = ? AND made = 1"
+)
+_EVER = 1 << 30  # later than any day
+_SWEPT = (
+    "INSERT INTO state VALUES ('swept', ?), ('closed', ?)"
+    " ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)"
+)
 
 
 class IndexWriter:
@@ -44,7 +64,18 @@ class IndexWriter:
         self._db = index.connection
         prepare(self._db)
         self._calendar = calendar
+        self._apply_event: dict[type[Event], Callable[[Any], None]] = {
+            VersionClosed: self._close_version,
+            PartClosed: self._close_part,
+            BindingEnded: self._end_binding,
+            BindingReplaced: self._replace_binding,
+            NameBeforeDirectory: self._make_directory_older,
+            InodeGone: self._let_go,
+            Packed: self._repack,
+            Swept: self._sweep,
+        }
         self._since: dict[int, int] = {}
+        self._dated: list[Inode] = []  # states that began before they were recorded
 
     def apply(self, batch: Batch) -> None:
         """Apply ``batch`` whole or not at all (raises sqlite3.Error)."""
@@ -52,7 +83,7 @@ class IndexWriter:
         try:
             self._apply_live(batch)
             for event in batch.events:
-                self._apply_event(event)
+                self._apply_event[type(event)](event)
             self._apply_contents(batch)
             self._note_days(batch)
             self._note_state(batch)
@@ -63,6 +94,7 @@ class IndexWriter:
             raise
         finally:
             self._since.clear()
+            self._dated.clear()
 
     def checkpoint(self) -> None:
         """Move what the write-ahead log holds into the index file, as far as readers allow."""
@@ -127,39 +159,58 @@ class IndexWriter:
 
     # History
 
-    def _apply_event(self, event: Event) -> None:
-        if isinstance(event, VersionClosed):
-            day = self._calendar.day_of(event.begin)
-            self._db.execute(_VERSION, rows.version_row(event.state, day, event.begin))
-            self._note_day(day)
-        elif isinstance(event, BindingEnded):
-            self._end_binding(event)
-        elif isinstance(event, BindingReplaced):
-            day = self._begin_day(event.parent, event.name, event.begin)
-            self._bind(event.parent, event.name, day, event.ino, event.made)
-        elif isinstance(event, InodeGone):
-            if not event.seen:
-                for table in ("version", "past_part", "since"):
-                    self._db.execute(f"DELETE FROM {table} WHERE ino = ?", (event.ino,))
-        elif isinstance(event, PartClosed):
-            packed = rows.pack_extents(event.extents) or b"\x90"
-            hot = rows.hot_of(event.extents)
-            self._db.execute(_PAST_PART, (event.ino, event.part, event.until, packed, hot))
-        elif isinstance(event, Swept):
-            sweep(self._db, self._calendar, event)
-            self._db.execute("INSERT OR REPLACE INTO state VALUES ('swept', ?)", (event.seq,))
-        else:
-            self._repack(event)
+    def _close_version(self, event: VersionClosed) -> None:
+        day = self._calendar.day_of(event.begin)
+        self._db.execute(_VERSION, rows.version_row(event.state, day, event.begin))
+        self._note_day(day)
+        if event.begin < event.state.last or event.state.is_directory:
+            self._dated.append(event.state)
 
-    def _bind(self, parent: int, name: bytes, day: int, ino: int | None, made: int) -> None:
-        self._db.execute(_BINDING, (parent, name, day, ino, 1 if made else None))
+    def _close_part(self, event: PartClosed) -> None:
+        packed = rows.pack_extents(event.extents) or b"\x90"
+        hot = rows.hot_of(event.extents)
+        self._db.execute(_PAST_PART, (event.ino, event.part, event.until, packed, hot))
+
+    def _let_go(self, event: InodeGone) -> None:
+        if not event.seen:
+            for table in ("version", "past_part", "since"):
+                self._db.execute(f"DELETE FROM {table} WHERE ino = ?", (event.ino,))
+
+    def _make_directory_older(self, event: NameBeforeDirectory) -> None:
+        self._make_older([event.directory], self._calendar.day_of(event.t))
+
+    def _replace_binding(self, event: BindingReplaced) -> None:
+        day = self._begin_day(event.parent, event.name, event.begin)
+        self._bind(event.parent, event.name, day, event.ino, int(event.first))
+
+    def _sweep(self, event: Swept) -> None:
+        sweep(self._db, self._calendar, event)
+        self._db.execute(_SWEPT, (event.seq, event.t))
+
+    def _bind(self, parent: int, name: bytes, day: int, ino: int | None, made: int = 0) -> None:
+        # Another row of that day is masked, but a directory may be older than the day.
+        self._db.execute(_KEEP_FIRST, (parent, name, day))
+        self._db.execute(_BINDING, (parent, name, day, ino, made or None))
+
+    def _bind_nothing(self, parent: int, name: bytes, day: int) -> None:
+        """End what a name stood for, which may have been for no day's end at all."""
+        self._db.execute(_KEEP_FIRST, (parent, name, day))
+        self._db.execute(
+            "DELETE FROM binding WHERE parent = ? AND name = ? AND day = ?", (parent, name, day)
+        )
+        if self._last_binding(parent, name)[1] is not None:
+            self._bind(parent, name, day, None)
 
     def _last_binding(self, parent: int, name: bytes) -> tuple[int, int | None]:
         row = self._db.execute(
-            "SELECT day, ino FROM binding WHERE parent = ? AND name = ? ORDER BY day DESC LIMIT 1",
+            "SELECT day, ino, made FROM binding WHERE parent = ? AND name = ?"
+            " ORDER BY day DESC LIMIT 1",
             (parent, name),
         ).fetchone()
-        return row or (0, None)
+        if row is None:
+            return 0, None
+        day, ino, made = row
+        return (day + 1, None) if made == 2 else (day, ino)
 
     def _begin_day(self, parent: int, name: bytes, begin: int) -> int:
         # A binding never begins before the previous binding of that name ended.
@@ -168,22 +219,17 @@ class IndexWriter:
     def _end_binding(self, event: BindingEnded) -> None:
         parent, name, ino = event.parent, event.name, event.ino
         last_day, last_ino = self._last_binding(parent, name)
-        end = max(self._calendar.day_of(event.t), last_day)
-        begin = max(self._calendar.day_of(event.begin), last_day)
+        begin = max(self._calendar.day_of(event.begin), last_day) if event.trace else last_day
+        end = max(self._calendar.day_of(event.t), begin)
         if event.trace and begin < end:
-            self._bind(parent, name, begin, ino, event.made)
-            self._bind(parent, name, end, None, 0)
-        elif event.trace and event.made and self._older(ino, end):
-            # A directory that is older than its first binding: kept, so that it can be shown.
-            self._bind(parent, name, end - 1, ino, event.made)
-            self._bind(parent, name, end, None, 0)
+            self._bind(parent, name, begin, ino, int(event.first))
+            self._bind(parent, name, end, None)
+        elif event.trace and event.first and last_day < end - 1:
+            # No day's end saw it, but what is in the directory may make it older.
+            self._bind(parent, name, end - 1, ino, 2)
         elif last_ino is not None:
-            self._bind(parent, name, end, None, 0)
+            self._bind_nothing(parent, name, end)
         self._note_day(end)
-
-    def _older(self, ino: int, day: int) -> bool:
-        row = self._db.execute("SELECT day FROM since WHERE ino = ?", (ino,)).fetchone()
-        return row is not None and row[0] < day
 
     def _repack(self, event: Packed) -> None:
         """Replace packed hot extents in every version of the inode that is history."""
@@ -210,44 +256,49 @@ class IndexWriter:
 
     def _note_days(self, batch: Batch) -> None:
         """Note the days of changed inodes, and directories that their contents make older."""
-        days = set()
-        for inode in batch.inodes.values():
-            if inode is None:
-                continue
-            day = self._calendar.day_of(inode.effective())
-            days.add(day)
-            if inode.is_directory and 0 < inode.mtime < inode.last:
-                day = min(day, self._calendar.day_of(inode.mtime))
-            if day < self._calendar.day_of(inode.last):
-                self._note_since(inode, day)
-        for day in days:
+        states = [inode for inode in batch.inodes.values() if inode]
+        for day in {self._calendar.day_of(state.effective()) for state in states}:
             self._note_day(day)
+        for state in [*self._dated, *states]:
+            if state.is_directory:
+                self._note_directory(state)
+            else:
+                day = self._calendar.day_of(state.effective())
+                if day < self._calendar.day_of(state.last):
+                    self._make_older(self._names(_PARENTS, state.ino, state.version), day)
 
-    def _note_since(self, inode: Inode, day: int) -> None:
-        if inode.is_directory:
-            self._make_older(inode.ino, day)
-            return
-        query = "SELECT parent FROM dentry WHERE ino = ? AND made = ?"
-        for (parent,) in self._db.execute(query, (inode.ino, inode.version)).fetchall():
-            self._make_older(parent, day)
+    def _note_directory(self, state: Inode) -> None:
+        day = self._calendar.day_of(state.effective())
+        if 0 < state.mtime < state.last:
+            day = min(day, self._calendar.day_of(state.mtime))
+            self._note_day(day)
+        if day < self._calendar.day_of(state.last):
+            self._make_older([state.ino], day)
+        # It may have been given to a directory that knows nothing of it.
+        since = self._since_of(state.ino)
+        if since < _EVER:
+            self._make_older(self._names(_FIRST_PARENTS, state.ino), since)
 
-    def _make_older(self, directory: int, day: int) -> None:
-        while directory > LIVE_ROOT:
-            known = self._since.get(directory)
-            if known is None:
-                query = "SELECT day FROM since WHERE ino = ?"
-                row = self._db.execute(query, (directory,)).fetchone()
-                known = self._since[directory] = row[0] if row else 1 << 30
-            if known <= day:
-                return
-            self._since[directory] = day
-            self._db.execute("INSERT OR REPLACE INTO since VALUES (?, ?)", (directory, day))
-            row = self._db.execute(
-                "SELECT parent FROM inode WHERE ino = ?", (directory,)
-            ).fetchone()
-            if row is None or row[0] is None:
-                return
-            directory = row[0]
+    def _make_older(self, directories: list[int], day: int) -> None:
+        """Have directories, and those that they were made in, begin on ``day`` at the latest."""
+        waiting = directories.copy()
+        while waiting:
+            directory = waiting.pop()
+            if directory > LIVE_ROOT and self._since_of(directory) > day:
+                self._since[directory] = day
+                self._db.execute("INSERT OR REPLACE INTO since VALUES (?, ?)", (directory, day))
+                waiting += self._names(_FIRST_PARENTS, directory)
+
+    def _since_of(self, directory: int) -> int:
+        known = self._since.get(directory)
+        if known is None:
+            query = "SELECT day FROM since WHERE ino = ?"
+            row = self._db.execute(query, (directory,)).fetchone()
+            known = self._since[directory] = row[0] if row else _EVER
+        return known
+
+    def _names(self, query: str, *arguments: int) -> list[int]:
+        return [parent for (parent,) in self._db.execute(query, arguments)]
 
 
 def relocate(

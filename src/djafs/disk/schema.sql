@@ -6,7 +6,8 @@ PRAGMA page_size = 4096;
 
 -- What the index stands for: 'schema', 'segment', 'offset', 'seq', 'chain' (the position in the
 -- log up to which it is applied), 'ino', 'content', 'archive' (the next numbers to give), 'hot'
--- (the last hot segment that was used), 'swept' (the last record that let history go).
+-- (the last hot segment that was used), 'swept' and 'closed' (the last record
+-- that let history go, and its time: versions at rest by then stay closed).
 CREATE TABLE state (
     key   TEXT PRIMARY KEY,
     value INTEGER NOT NULL
@@ -102,12 +103,15 @@ CREATE TABLE binding (
     name   BLOB NOT NULL,
     day    INTEGER NOT NULL,
     ino    INTEGER,
-    made   INTEGER,            -- 1: made with its inode, so that a directory may be older (`since`)
+    made   INTEGER,            -- of a directory's first names, which are as old as what is in it
+                               -- (`since`): 1; 2 when it was gone at the end of its first day,
+                               -- `day` is the day before that, and nothing follows it
     PRIMARY KEY (parent, name, day)
 ) WITHOUT ROWID;
 CREATE INDEX binding_ino ON binding (ino) WHERE ino IS NOT NULL;
 
--- Directories that are older than their first binding says, because of what is in them.
+-- Directories that are older than their first names say, because of their modification time or
+-- of what is in them.
 CREATE TABLE since (
     ino INTEGER PRIMARY KEY,
     day INTEGER NOT NULL

@@ -14,6 +14,7 @@ from djafs.disk.batch import (
     BindingReplaced,
     ContentRow,
     InodeGone,
+    NameBeforeDirectory,
     Packed,
     PartClosed,
     Swept,
@@ -67,7 +68,9 @@ class Changes:
 
     def _is_open(self, inode: Inode, t: int) -> bool:
         """Return whether a change at ``t`` still belongs to the inode's version."""
-        return t - inode.last <= SPAN and self._tree.calendar.same_day(inode.last, t)
+        if max(t, self._tree.closed) - inode.last > SPAN:
+            return False
+        return self._tree.calendar.same_day(inode.last, t)
 
     def _touch(self, ino: int, t: int, content: bool) -> Inode:
         """Return the inode in the version that a change at ``t`` belongs to."""
@@ -100,6 +103,8 @@ class Changes:
             made, begin = 0, max(t, inode.floor + 1)
         elif made > 1:
             inode.born = {**(inode.born or {}), made: 0}
+        if t < parent.began(1):
+            self._tree.batch.events.append(NameBeforeDirectory(parent.ino, t))
         self._tree.bind(parent.ino, name, Dentry(inode.ino, cookie, begin, made))
         parent.entries += 1
         if inode.is_regular:
@@ -121,7 +126,7 @@ class Changes:
         newborn = dentry.made == inode.version and self._is_open(inode, t)
         begin = inode.began(dentry.made) if dentry.made else dentry.begin
         self._tree.batch.events.append(
-            BindingEnded(parent, name, inode.ino, begin, dentry.made, t, not newborn)
+            BindingEnded(parent, name, inode.ino, begin, _is_first(dentry, inode), t, not newborn)
         )
         if not newborn:
             self._tree.writable(inode.ino).seen = True
@@ -130,11 +135,17 @@ class Changes:
         """Take a name from an inode because another gets it; return when it had begun."""
         inode = self._tree.writable(dentry.ino)
         begin = inode.began(dentry.made) if dentry.made else dentry.begin
-        self._tree.batch.events.append(BindingReplaced(parent, name, inode.ino, begin, dentry.made))
-        inode.seen = True
+        self._note_replaced(parent, name, dentry, inode)
         begin = max(begin, inode.effective())
         self._lose_name(inode, t)
         return begin
+
+    def _note_replaced(self, parent: int, name: bytes, dentry: Dentry, inode: Inode) -> None:
+        """Note in history that a name is given to another inode."""
+        begin = inode.began(dentry.made) if dentry.made else dentry.begin
+        first = _is_first(dentry, inode)
+        self._tree.batch.events.append(BindingReplaced(parent, name, inode.ino, begin, first))
+        inode.seen = True
 
     def _lose_name(self, inode: Inode, t: int) -> None:
         """Lower the link count; the last name takes the inode out of history's reach."""
@@ -371,7 +382,10 @@ class Changes:
         t = record.t
         dentry, inode = self._named(record.dir, name)
         other = self._tree.dentry(record.to, target)
-        self._end(record.dir, name, dentry, inode, t)
+        if record.exchange:
+            self._note_replaced(record.dir, name, dentry, self._tree.writable(inode.ino))
+        else:
+            self._end(record.dir, name, dentry, inode, t)
         parent = self._touch(record.dir, t, content=True)
         heir = self._touch(record.to, t, content=True)
         was_open = self._is_open(self._tree.writable(inode.ino), t)
@@ -391,11 +405,7 @@ class Changes:
     def _swap(self, record: records.Rename, other: Dentry, taken: Inode) -> None:
         """Give the other inode of an exchange the name that came free."""
         t = record.t
-        begin = taken.began(other.made) if other.made else other.begin
-        self._tree.batch.events.append(
-            BindingReplaced(record.to, bytes_of(record.as_), taken.ino, begin, other.made)
-        )
-        taken.seen = True
+        self._note_replaced(record.to, bytes_of(record.as_), other, taken)
         taken = self._touch(taken.ino, t, content=False)
         parent = self._tree.writable(record.dir)
         self._bind(parent, bytes_of(record.name), taken, t, cookie_of(record.seq, second=True))
@@ -457,6 +467,12 @@ class Changes:
         batch = self._tree.batch
         batch.events.append(Swept(record.seq, record.t, record.first, record.last))
         batch.sealed = True
+        self._tree.closed = max(self._tree.closed, record.t)
+
+
+def _is_first(dentry: Dentry, inode: Inode) -> bool:
+    """Return whether a name is as old as the directory that it stands for."""
+    return dentry.made == 1 and inode.is_directory
 
 
 def _set_times(inode: Inode, mtime: int, atime: int | None) -> None:

@@ -22,7 +22,11 @@ _LIVE = (
 )
 _LIVE_NAME = _LIVE.format("INDEXED BY dentry_name") + "d.hash = ? AND d.name = ?"
 _LIVE_PAGE = _LIVE.format("") + "d.cookie > ? ORDER BY d.cookie LIMIT ?"
+_BINDINGS = "SELECT day, ino, made FROM binding WHERE parent = ? AND name = ? ORDER BY day"
 _VERSION = f"SELECT {rows.VERSION} FROM version WHERE ino = ?"
+
+NO_DAY = 1 << 30
+"""Later than any day."""
 
 
 class Found(NamedTuple):
@@ -40,10 +44,10 @@ class Place(NamedTuple):
     name: bytes | None = None
 
 
-class _Binding(NamedTuple):
-    day: int
+class _Span(NamedTuple):
+    begin: int  # day
     ino: int | None
-    made: bool
+    recorded: int  # day in the index: later than ``begin`` for a directory that is older
 
 
 class Snapshots:
@@ -87,6 +91,8 @@ class Snapshots:
         if row is None:
             # Shown although it began later: a directory that its contents make older.
             row = self._db.execute(_VERSION + " ORDER BY day LIMIT 1", (ino,)).fetchone()
+            if row and live and self._calendar.day_of(live.effective()) <= row[1]:
+                return live
         return rows.version_of(row) if row else live
 
     def version(self, state: Inode) -> Inode | None:
@@ -130,49 +136,45 @@ class Snapshots:
             row = self._db.execute(_LIVE_NAME, (parent, crc32(name), name)).fetchone()
             return self._resolve(parent, name, row, day)
 
-    def _bindings(self, parent: int, name: bytes) -> list[_Binding]:
-        query = "SELECT day, ino, made FROM binding WHERE parent = ? AND name = ? ORDER BY day"
-        found = self._db.execute(query, (parent, name))
-        return [_Binding(day, ino, bool(made)) for day, ino, made in found]
-
     def _resolve(
         self, parent: int, name: bytes, row: rows.Row | None, day: int, past: bool = True
     ) -> Inode | None:
         """Return what a name was, given its live row; ``past`` is False if it has no history."""
-        bindings = self._bindings(parent, name) if past else []
-        live = rows.inode_of(row[4:]) if row else None
-        if row is not None and live is not None:
-            begin = self._begin_day(row, live, bindings)
-            if begin <= day:
+        spans = self._spans(parent, name) if past else []
+        if row is not None:
+            live = rows.inode_of(row[4:])
+            if self._begin_day(row, live, spans) <= day:
                 return self._state(live.ino, live, day)
-        ino = None
-        for binding in bindings:
-            if binding.day <= day:
-                ino = binding.ino
-        if ino is None and not (bindings and bindings[0].day <= day):
-            ino = self._older(bindings, row, live, day)
+        begun = [span for span in spans if span.begin <= day]
+        ino = begun[-1].ino if begun else None
         return self.inode(ino, day) if ino is not None else None
 
-    def _begin_day(self, row: rows.Row, live: Inode, bindings: list[_Binding]) -> int:
+    def _spans(self, parent: int, name: bytes) -> list[_Span]:
+        """Return what a name stood for before it meant what it does now, in order."""
+        found: list[_Span] = []
+        before = 0  # a name never begins before the one before it ended
+        for day, ino, made in self._db.execute(_BINDINGS, (parent, name)):
+            since = self._since(ino) if made else NO_DAY
+            if made != 2 or since <= day:
+                begin = max(min(day, since), before) if made else day
+                found.append(_Span(begin, ino, before := day))
+            if made == 2 and found and found[-1].ino is not None:
+                found.append(_Span(day + 1, None, before := day + 1))
+        return found
+
+    def _begin_day(self, row: rows.Row, live: Inode, spans: list[_Span]) -> int:
+        """Return the day on which a live name began to mean what it does."""
         begin, made = row[2] or 0, row[3] or 0
         day = self._calendar.day_of(live.began(made) if made else begin)
-        # Never before the previous binding of that name ended.
-        return max(day, bindings[-1].day) if bindings else day
+        if made == 1 and live.is_directory:
+            day = min(day, self._since(live.ino))
+        return max(day, spans[-1].recorded) if spans else day
 
-    def _older(
-        self, bindings: list[_Binding], row: rows.Row | None, live: Inode | None, day: int
-    ) -> int | None:
-        """Return the directory that the first binding of a name leads to, if it is old enough."""
-        if bindings:
-            first, made = bindings[0].ino, bindings[0].made
-        elif row is not None and live is not None and live.is_directory:
-            first, made = live.ino, bool(row[3])
-        else:
-            return None
-        if first is None or not made:
-            return None
-        since = self._db.execute("SELECT day FROM since WHERE ino = ?", (first,)).fetchone()
-        return first if since is not None and since[0] <= day else None
+    def _since(self, directory: int) -> int:
+        """Return the day since which a directory is shown because of what is in it."""
+        row = self._db.execute("SELECT day FROM since WHERE ino = ?", (directory,)).fetchone()
+        since: int = row[0] if row else NO_DAY
+        return since
 
     def entries(self, parent: int, after: Place | None, limit: int, day: int) -> list[Found]:
         """Return up to ``limit`` entries of a directory at the end of ``day``, behind ``after``.
@@ -210,10 +212,10 @@ class Snapshots:
 
     def _is_live(self, parent: int, row: rows.Row, day: int) -> bool:
         """Return whether a live name with history is listed with the live ones."""
-        bindings = self._bindings(parent, row[0])
-        if not bindings:
+        spans = self._spans(parent, row[0])
+        if not spans:
             return True
-        return self._begin_day(row, rows.inode_of(row[4:]), bindings) <= day
+        return self._begin_day(row, rows.inode_of(row[4:]), spans) <= day
 
     def _add_past(self, found: list[Found], parent: int, name: bytes, limit: int, day: int) -> None:
         query = "SELECT min(name) FROM binding WHERE parent = ? AND name > ?"

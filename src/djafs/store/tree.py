@@ -63,6 +63,7 @@ class Tree:
         self.next_content = state.get("content", 1)
         self.next_archive = state.get("archive", 1)
         self.last_segment = state.get("hot", 0)
+        self.closed = state.get("closed", 0)  # versions that were at rest then stay closed
         self.frozen: Batch | None = None
         self.cloned: set[int] | None = None  # contents that clones refer to, while asked for
         self.generation = 1

@@ -16,18 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from djafs.disk.host import Host
-from djafs.disk.index import open_content_finder
-from djafs.disk.layout import Layout
 from djafs.model import Inode
-from djafs.packing.pack import pack
-from djafs.packing.packer import Packer
-from djafs.packing.plan import PackPlan, PackResult
 from djafs.store.collector import Collector
 from djafs.store.snapshots import Place
 from djafs.store.store import Store
+from rig.near_packer import NearPacker
 from rig.reference import MINUTE, ROOT, Reference, Shown
 
 SECOND = 10**9
+MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
+"""Where many short-lived stores go."""
 HOUR = 60 * MINUTE
 NAMES = (b"a", b"b", b"c", b"\xff tmp")
 ZONES = ("UTC", "Europe/Berlin", "America/Los_Angeles")
@@ -41,19 +39,6 @@ class HastyHost(Host):
         pass
 
     def sync_directory(self, path: str, label: str) -> None:
-        pass
-
-
-class NearPacker(Packer):
-    """Packs in this process: a process of its own is tested elsewhere."""
-
-    def __init__(self, layout: Layout) -> None:
-        self._near = layout
-
-    def run(self, plan: PackPlan, cancelled: object = None) -> PackResult:
-        return pack(plan, self._near, open_content_finder(self._near))
-
-    def kill(self) -> None:
         pass
 
 
@@ -144,7 +129,9 @@ class Past:
         self.store.syncer.flush()
 
     def pack(self) -> None:
-        collector = Collector(self.store, NearPacker(self.store.layout), level=1)
+        collector = Collector(
+            self.store, NearPacker(self.store.layout, host=self.store.host), level=1
+        )
         try:
             assert collector.collect(0).failed == 0
         finally:
@@ -186,7 +173,7 @@ class Past:
             if len(page) < limit:
                 break
             place = page[-1].place
-        for name in {*NAMES, *self.reference.directories[directory].names} - listed:
+        for name in {*NAMES, *self.reference.names[directory]} - listed:
             assert snapshots.lookup(directory, name, day) is None
 
     def _shown(self, inode: Inode, day: int) -> Shown:
@@ -196,9 +183,7 @@ class Past:
             content = self.store.read_past(inode, day, 0, inode.size)
         elif kind == "symlink":
             content = inode.target or b""
-        return Shown(
-            kind, inode.mode & 0o7777, inode.uid, inode.mtime, content, inode.xattrs or {}
-        )
+        return Shown(kind, inode.mode & 0o7777, inode.uid, inode.mtime, content, inode.xattrs or {})
 
     def check(self) -> None:
         """Compare every day, and the days between and around."""
@@ -304,7 +289,7 @@ class Actor:
 
     def _directory(self, number: int) -> int:
         live = self._reachable()
-        directories = [ino for ino in live if ino in self.past.reference.directories]
+        directories = [ino for ino in live if ino in self.past.reference.names]
         return directories[number % len(directories)]
 
     def _reachable(self) -> list[int]:
@@ -340,7 +325,7 @@ class Actor:
         """Bring a file in as rsync does."""
         past, parent = self.past, self._directory(where)
         taken = past.reference.live[parent].get(name)
-        if taken in past.reference.directories or b".t" in past.reference.live[parent]:
+        if taken in past.reference.names or b".t" in past.reference.live[parent]:
             return
         ino = past.create(parent, b".t")
         past.write(ino, self._content())
@@ -369,9 +354,7 @@ class Actor:
 
     def do_link(self, which: int, where: int, name: bytes) -> None:
         ino, parent = self._inode(which), self._directory(where)
-        if ino not in self.past.reference.directories and (
-            name not in self.past.reference.live[parent]
-        ):
+        if ino not in self.past.reference.names and (name not in self.past.reference.live[parent]):
             self.past.link(ino, parent, name)
 
     def do_unlink(self, where: int, name: bytes) -> None:
@@ -413,14 +396,17 @@ class Actor:
         self.past.pack()
 
 
-@settings(max_examples=60)
+@settings(max_examples=int(os.environ.get("N", "60")))
 @given(
     st.sampled_from(ZONES),
     st.sampled_from(["2024-03-30 12:00", "2024-10-26 23:59", "2024-03-10 00:30"]),
     st.lists(OPERATIONS, max_size=30),
 )
 def test_every_day_is_what_the_reference_says(zone: str, start: str, operations: list[tuple]):
-    with tempfile.TemporaryDirectory() as directory, past_in(directory, zone, start) as past:
+    with (
+        tempfile.TemporaryDirectory(dir=MEMORY) as directory,
+        past_in(directory, zone, start) as past,
+    ):
         actor = Actor(past)
         for operation in operations:
             actor.act(operation)

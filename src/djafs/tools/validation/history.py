@@ -91,7 +91,8 @@ class History:
         """Return the first day on which something in a directory is shown."""
         db = self._stored.connection
         (first,) = db.execute(
-            "SELECT min(day) FROM binding WHERE parent = ? AND ino IS NOT NULL", (directory,)
+            "SELECT min(day) FROM binding WHERE parent = ? AND ino IS NOT NULL AND made IS NOT 2",
+            (directory,),
         ).fetchone()
         needed = EVER if first is None else int(first)
         # A directory that came from elsewhere was shown there before, however old it is.
