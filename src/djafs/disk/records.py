@@ -177,10 +177,11 @@ class Link(Record):
 
 
 class Unlink(Record):
-    """A name that is gone."""
+    """A name that is gone; with ``effective`` (djafs convert), since that time."""
 
     dir: int
     name: str
+    effective: int | None = None
 
 
 class Rmdir(Record):

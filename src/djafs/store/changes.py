@@ -24,7 +24,7 @@ from djafs.disk.extents import PART, Extent, clear, place, window
 from djafs.disk.hot_log import pack_checksums
 from djafs.disk.index_writer import relocate
 from djafs.disk.records import bytes_of
-from djafs.model import LIVE_ROOT, NEVER, SPAN, Dentry, Inode
+from djafs.model import LIVE_ROOT, NEVER, SPAN, Dentry, Inode, Part
 from djafs.store.tree import Tree, cookie_of, parts_of
 
 _CAPABILITY = b"security.capability"
@@ -121,12 +121,21 @@ class Changes:
         elif inode.is_directory:
             parent.nlink -= 1
 
-    def _end(self, parent: int, name: bytes, dentry: Dentry, inode: Inode, t: int) -> None:
+    def _end(
+        self,
+        parent: int,
+        name: bytes,
+        dentry: Dentry,
+        inode: Inode,
+        t: int,
+        effective: int | None = None,
+    ) -> None:
         """Note in history that a name was removed or renamed away."""
-        newborn = dentry.made == inode.version and self._is_open(inode, t)
+        newborn = dentry.made == inode.version and self._is_open(inode, t) and effective is None
         begin = inode.began(dentry.made) if dentry.made else dentry.begin
+        end = t if effective is None else max(effective, begin)
         self._tree.batch.events.append(
-            BindingEnded(parent, name, inode.ino, begin, _is_first(dentry, inode), t, not newborn)
+            BindingEnded(parent, name, inode.ino, begin, _is_first(dentry, inode), end, not newborn)
         )
         if not newborn:
             self._tree.writable(inode.ino).seen = True
@@ -365,8 +374,12 @@ class Changes:
     def _unlink(self, record: records.Unlink | records.Rmdir) -> None:
         name = bytes_of(record.name)
         dentry, inode = self._named(record.dir, name)
-        self._end(record.dir, name, dentry, inode, record.t)
-        parent = self._touch(record.dir, record.t, content=True)
+        effective = record.effective if isinstance(record, records.Unlink) else None
+        self._end(record.dir, name, dentry, inode, record.t, effective)
+        if effective is None:
+            parent = self._touch(record.dir, record.t, content=True)
+        else:
+            parent = self._tree.writable(record.dir)
         self._unbind(parent, name, dentry, inode)
         self._lose_name(self._tree.writable(inode.ino), record.t)
 
@@ -447,8 +460,7 @@ class Changes:
     def _repack_part(self, inode: Inode, number: int, extents: list[Extent]) -> None:
         part = self._tree.part(inode.ino, number)
         assert part is not None
-        fresh = type(part)(extents, part.version)
-        self._tree.batch.parts[inode.ino, number] = fresh
+        self._tree.put_part(inode.ino, number, Part(extents, part.version))
 
     def _move(self, record: records.Move) -> None:
         content = self._tree.content(record.cid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from djafs.disk.extents import PART
@@ -25,7 +25,7 @@ from djafs.packing.plan import member_name
 from djafs.store.tree import Listed
 from djafs.tools.convert.contents import Contents, Placed
 from djafs.tools.convert.intake import Intake
-from djafs.tools.convert.large import LargeFile
+from djafs.tools.convert.large import FilePart, LargeFile
 from djafs.tools.convert.links import Known, Links
 from djafs.tools.convert.reading import (
     ATTEMPTS,
@@ -189,7 +189,7 @@ class StoreCarrier:
                 summary.fail(place.path + name, str(error))
                 return None
         else:
-            ino = self._bring_small(place, name, read, present)
+            ino = self._bring_small(place, name, read, present is not None)
         if present is None:
             summary.new += 1
         else:
@@ -198,18 +198,26 @@ class StoreCarrier:
         self._set_xattrs(ino, read.xattrs)
         return ino
 
-    def _bring_small(self, place: Place, name: bytes, read: ReadFile, present: Inode | None) -> int:
+    def bring_version(
+        self,
+        place: Place,
+        name: bytes,
+        read: ReadFile,
+        parts: Callable[[ReadFile], Iterator[FilePart]],
+        *,
+        replaces: bool,
+    ) -> None:
+        """Bring a file that is no file of a tree; ``parts`` yields those of a large one."""
+        if read.data is None:
+            self._bring_parts(place, name, read.status, parts(read), replaces)
+        else:
+            self._bring_small(place, name, read, replaces)
+
+    def _bring_small(self, place: Place, name: bytes, read: ReadFile, replaces: bool) -> int:
         status, data = read.status, read.data
-        file = self._file(place, name, status, present)
+        file = self._file(place, name, status, replaces)
         if data:
-            entry = Entry(
-                self._prefix + place.path + name,
-                len(data),
-                status.st_mtime_ns,
-                status.st_mode & 0o7777,
-                status.st_uid,
-                status.st_gid,
-            )
+            entry = _entry(self._prefix + place.path + name, data, status)
             placed = self._contents.put(data, read.digest, entry)
             file.cid = placed.cid
             if placed.new:
@@ -219,9 +227,7 @@ class StoreCarrier:
         self._intake.add(file)
         return file.ino
 
-    def _file(
-        self, place: Place, name: bytes, status: os.stat_result, present: Inode | None
-    ) -> File:
+    def _file(self, place: Place, name: bytes, status: os.stat_result, replaces: bool) -> File:
         mtime, atime = status.st_mtime_ns, status.st_atime_ns
         return File(
             0,
@@ -235,62 +241,54 @@ class StoreCarrier:
             status.st_size,
             mtime,
             None if atime == mtime else atime,
-            replace=present is not None,
+            replace=replaces,
         )
 
     def _bring_large(self, place: Place, name: bytes, read: ReadFile, present: Inode | None) -> int:
-        """Bring a file part by part; its parts are stored before it is."""
         for _ in range(ATTEMPTS):
             try:
-                status, parts = self._store_parts(place, name)
+                large = LargeFile(name, place.descriptor)
+            except OSError as error:
+                raise UnreadableError(describe(error)) from error
+            try:
+                parts = large.parts()
+                return self._bring_parts(place, name, large.status, parts, present is not None)
             except UnreadableError:
                 raise
             except SourceError:
                 continue
-            file = self._file(place, name, status, present)
-            if len(parts) == 1:
-                file.cid = parts[0]
-            else:
-                file.parts = parts
-            self._intake.add(file)
-            return file.ino
+            finally:
+                large.close()
         raise SourceError(CHANGED)
 
-    def _store_parts(self, place: Place, name: bytes) -> tuple[os.stat_result, list[int]]:
-        try:
-            large = LargeFile(name, place.descriptor)
-        except OSError as error:
-            raise UnreadableError(describe(error)) from error
-        status = large.status
+    def _bring_parts(
+        self,
+        place: Place,
+        name: bytes,
+        status: os.stat_result,
+        parts: Iterator[FilePart],
+        replaces: bool,
+    ) -> int:
+        """Bring a file part by part; its parts are stored before it is."""
         count = -(-status.st_size // PART)
         path = self._prefix + place.path + name
         cids: list[int] = []
-        parts = large.parts()
-        try:
-            while True:
-                try:
-                    part = next(parts, None)
-                except OSError as error:
-                    raise UnreadableError(describe(error)) from error
-                if part is None:
-                    return status, cids
-                if part.data is None:
-                    cids.append(0)
-                    continue
-                entry = Entry(
-                    member_name(path, part.number, count),
-                    len(part.data),
-                    status.st_mtime_ns,
-                    status.st_mode & 0o7777,
-                    status.st_uid,
-                    status.st_gid,
-                )
-                placed = self._contents.put(part.data, part.digest, entry)
-                self._note_content(placed, part.digest, len(part.data))
-                cids.append(placed.cid)
-                self._intake.step()
-        finally:
-            large.close()
+        for part in parts:
+            if part.data is None:
+                cids.append(0)
+                continue
+            member = member_name(path, part.number, count)
+            placed = self._contents.put(part.data, part.digest, _entry(member, part.data, status))
+            self._note_content(placed, part.digest, len(part.data))
+            cids.append(placed.cid)
+            self._intake.step()
+        file = self._file(place, name, status, replaces)
+        if len(cids) == 1:
+            file.cid = cids[0]
+        else:
+            file.parts = cids
+        self._intake.add(file)
+        return file.ino
 
     def _note_content(self, placed: Placed, digest: bytes, size: int) -> None:
         if placed.new:
@@ -298,6 +296,10 @@ class StoreCarrier:
             self._intake.add(Content(0, 0, *fields))
         else:
             self._summary.duplicates += 1
+
+    def step(self) -> None:
+        """Let what can be logged be logged (raises WriteError)."""
+        self._intake.step()
 
     # Everything else
 
@@ -366,3 +368,8 @@ class StoreCarrier:
 
 
 _DEVICES = {stat.S_IFCHR, stat.S_IFBLK}
+
+
+def _entry(member: bytes, data: bytes, status: os.stat_result) -> Entry:
+    mode, uid, gid = status.st_mode & 0o7777, status.st_uid, status.st_gid
+    return Entry(member, len(data), status.st_mtime_ns, mode, uid, gid)

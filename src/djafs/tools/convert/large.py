@@ -6,15 +6,23 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
 from djafs.disk.extents import PART
-from djafs.tools.convert.reading import CHANGED, SourceError, open_file, same
+from djafs.tools.convert.reading import (
+    CHANGED,
+    SourceError,
+    UnreadableError,
+    describe,
+    open_file,
+    same,
+)
 
 
 class FilePart(NamedTuple):
-    """One part of a file: its bytes and their SHA-256; no bytes for a hole."""
+    """One part of a file: its bytes (None for a hole) and their SHA-256."""
 
     number: int
     data: bytes | None
@@ -38,9 +46,12 @@ class LargeFile:
         for number, begin in enumerate(range(0, size, PART)):
             length = min(PART, size - begin)
             if self._is_hole(begin, length):
-                yield FilePart(number, None, b"")
+                yield FilePart(number, None, _digest_of_zeros(length))
                 continue
-            data = self._read(begin, length)
+            try:
+                data = self._read(begin, length)
+            except OSError as error:
+                raise UnreadableError(describe(error)) from error
             yield FilePart(number, data, sha256(data).digest())
         if not same(self.status, os.fstat(self._descriptor)):
             raise SourceError(CHANGED)
@@ -67,3 +78,8 @@ class LargeFile:
     def close(self) -> None:
         """Close it."""
         os.close(self._descriptor)
+
+
+@lru_cache(4)
+def _digest_of_zeros(length: int) -> bytes:
+    return sha256(bytes(length)).digest()

@@ -60,7 +60,7 @@ def describe(error: OSError) -> str:
     return f"cannot be read: {error.strerror}"
 
 
-def open_file(name: bytes, directory: int) -> int:
+def open_file(name: bytes, directory: int | None = None) -> int:
     """Open a file of the source, leaving its access time alone where that is allowed."""
     try:
         return os.open(name, _FLAGS | os.O_NOATIME, dir_fd=directory)

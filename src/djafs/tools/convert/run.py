@@ -18,6 +18,7 @@ from djafs.tools.convert.reading import Reader
 from djafs.tools.convert.summary import Summary
 from djafs.tools.convert.target import Target
 from djafs.tools.convert.walk import StoppedError, Walk
+from djafs.tools.legacy.layout import is_legacy
 
 Tick = Callable[[Summary], bool]
 """Called now and then with what was done so far; returns whether to stop."""
@@ -36,7 +37,12 @@ def convert(options: Options, tick: Tick) -> Summary:
     before = log_bytes(store.layout)
     try:
         with Conversion(store, options, summary) as conversion:
-            conversion.bring_tree(tick)
+            if is_legacy(options.source):
+                from djafs.tools.legacy.reader import bring_legacy  # noqa: PLC0415 (seldom used)
+
+                bring_legacy(conversion, tick)
+            else:
+                conversion.bring_tree(tick)
     finally:
         _close(store, summary)
     summary.log_bytes = log_bytes(store.layout) - before

@@ -22,7 +22,6 @@ class Summary:
     """Counts of one conversion."""
 
     files: int = 0  # names of regular files that were looked at
-    size: int = 0  # bytes of their contents, each name counted
     new: int = 0
     changed: int = 0
     unchanged: int = 0
@@ -40,6 +39,7 @@ class Summary:
     bytes_out: int = 0  # of the archives made
     archives: int = 0
     log_bytes: int = 0
+    estimate: int | None = None  # of a dry run: bytes that archives and log would take
     seconds: float = 0.0
     interrupted: bool = False
     full: bool = False

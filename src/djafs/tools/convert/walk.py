@@ -257,8 +257,7 @@ class Walk:
         large = LargeFile(name, place.descriptor)
         try:
             for part in large.parts():
-                digest = part.digest if part.data is not None else None
-                if digest != self._target.digest(present, part.number):
+                if part.digest != self._target.digest(present, part.number):
                     return False
         except DamageError:
             return False
