@@ -161,7 +161,7 @@ class Syncer:
         then, and the next call tries again.
         """
         with self._flushing:
-            if last is not None and self._tree.frozen is not None:  # it failed before
+            if self._tree.frozen is not None:  # it failed before, and more came since
                 self._flush()
             self._flush(last)
 
@@ -203,7 +203,9 @@ class Syncer:
 
     def behind(self) -> bool:
         """Return whether there is anything that :meth:`flush` would do."""
-        return self.changed > self.durable or len(self._tree.batch) > 0
+        tree = self._tree
+        # A batch that is just being written is not in the index yet.
+        return self.changed > self.durable or len(tree.batch) > 0 or tree.frozen is not None
 
     def _check(self) -> None:
         if self.failure:
