@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,10 +54,20 @@ def shared_mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
 
 
 @pytest.fixture
-def twins(shared_mount: Mount, beside: Path) -> Twins:
-    """An empty directory of the mount and one of ext4, both open to every user."""
-    name = f"{next(_number)}"
-    for base in (shared_mount.live, beside):
-        os.mkdir(base / name)
-        os.chmod(base / name, 0o777)
-    return Twins(shared_mount.live / name, beside / name)
+def twins_of(beside: Path) -> Callable[[Mount], Twins]:
+    """A function that makes an empty directory in a mount and one on ext4, open to every user."""
+
+    def make(mount: Mount) -> Twins:
+        name = f"{next(_number)}"
+        for base in (mount.live, beside):
+            os.mkdir(base / name)
+            os.chmod(base / name, 0o777)
+        return Twins(mount.live / name, beside / name)
+
+    return make
+
+
+@pytest.fixture
+def twins(shared_mount: Mount, twins_of: Callable[[Mount], Twins]) -> Twins:
+    """An empty directory of the mount and one of ext4."""
+    return twins_of(shared_mount)

@@ -49,6 +49,7 @@ def test_names_and_sizes(twins: Twins):
                 "system.a",
                 "system.posix_acl_x",
                 "user.é",
+                "user.a/b",
                 "user. ",
                 "btrfs.x",
             ),
