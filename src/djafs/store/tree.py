@@ -301,14 +301,18 @@ class Tree:
         if part is None:
             old = self.part(inode.ino, number)
             part = Part(old.extents.copy(), old.version) if old else Part([], inode.version)
-            self.batch.parts[key] = part
-            self._parts.pop(key, None)
+            self.put_part(inode.ino, number, part)
         if part.version < inode.version:
             if inode.nlink:
                 event = PartClosed(inode.ino, number, inode.version - 1, part.extents.copy())
                 self.batch.events.append(event)
             part.version = inode.version
         return part
+
+    def put_part(self, ino: int, number: int, part: Part) -> None:
+        """Replace part ``number`` (1 and up) of a file."""
+        self.batch.parts[ino, number] = part
+        self._parts.pop((ino, number), None)
 
 
 def parts_of(offset: int, length: int) -> list[tuple[int, int, int]]:
