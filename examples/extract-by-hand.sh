@@ -45,8 +45,8 @@ read_log() {
 #   odd   OP                                            a record that is not known here
 #
 # Extents are [offset in the file, length, hot segment or 0, at, content]. The state is one flat
-# object, because jq changes that in place: i<inode>, d<directory>/<name>, p<directory> (its place),
-# c<content>.
+# object: i<inode>, d<directory>/<name>, p<directory> (its place), c<content>. jq changes it in place
+# as long as nothing else refers to it; what leaves a choice open, as // does, stands in [] therefore.
 replay() {
     jq -nr '
 def part: 16777216;
@@ -80,15 +80,17 @@ def apply($r):
     | .["i\($ino)"] as $i | if $i | is(4) then .["p\($ino)"] = [$dir, $name] else . end
     | if $quietly then . else touch($dir) end;
   def unbind($dir; $name): del(.["d\($dir)/\($name)"]) | touch($dir);
-  def change(f): .["i\($r.ino)"] as $i | if $i then .["i\($r.ino)"] = ($i | f) else . end;
+  def change(f):
+    .["i\($r.ino)"] as $i | if $i then ([$i | f] | .[0]) as $new | .["i\($r.ino)"] = $new else . end;
   if $r.op == "create" then
-    .["i\($r.ino)"] = {mode: $r.mode, uid: $r.uid, gid: $r.gid, size: 0,
-        mtime: ($r.mtime // $r.t), runs: [], target: $r.target}
-    | if $r.name == "" then . else bind($r.dir; $r.name; $r.ino; $r.mtime != null) end
+    ([{mode: $r.mode, uid: $r.uid, gid: $r.gid, size: 0, mtime: ($r.mtime // $r.t), runs: [],
+        target: $r.target}] | .[0]) as $new
+    | .["i\($r.ino)"] = $new | if $r.name == "" then . else bind($r.dir; $r.name; $r.ino; $r.mtime != null) end
   elif $r.op == "file" then
-    .["i\($r.ino)"] = {mode: $r.mode, uid: $r.uid, gid: $r.gid, size: $r.size, mtime: $r.mtime,
+    ([{mode: $r.mode, uid: $r.uid, gid: $r.gid, size: $r.size, mtime: $r.mtime,
         runs: [($r.parts // [$r.cid // 0]) | to_entries[] | select(.value > 0) | (.key * part) as $begin
-          | [$begin, ([$r.size - $begin, part] | min), 0, 0, .value]]}
+          | [$begin, ([$r.size - $begin, part] | min), 0, 0, .value]]}] | .[0]) as $new
+    | .["i\($r.ino)"] = $new
     | if $r.sha256 then .["c\($r.cid)"] = [$r.arc, $r.at] else . end
     | bind($r.dir; $r.name; $r.ino; true)
   elif $r.op == "write" then change(
@@ -101,7 +103,7 @@ def apply($r):
   elif $r.op == "punch" then change(
     .mtime = $r.t | .runs |= without($r.off; $r.off + $r.len) | .size = $r.size)
   elif $r.op == "clone" then
-    ((.["i\($r.src)"].runs // []) | within($r.off; $r.off + $r.len)
+    ([.["i\($r.src)"].runs // []] | .[0] | within($r.off; $r.off + $r.len)
       | map(.[0] += $r.to - $r.off)) as $taken
     | change(.mtime = $r.t | .size = ([.size, $r.to + $r.len] | max)
       | .runs |= (without($r.to; $r.to + $r.len) + $taken | sort))
@@ -115,7 +117,7 @@ def apply($r):
   elif $r.op == "move" then .["c\($r.cid)"] = [$r.arc, $r.at]
   elif $r.op == "forget" then del(.["c\($r.cid)"])
   elif $r.op == "pack" then
-    (($r.part // 0) * part) as $begin
+    ([($r.part // 0) * part] | .[0]) as $begin
     | change(.runs |= (without($begin; $begin + part) + (within($begin; $begin + part) | map(
         . as [$offset, $length, $segment, $at]
         | if $segment == 0 then .
