@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 import time
 import uuid
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import msgspec
 
 from djafs.disk.host import Host
 from djafs.disk.layout import Layout
+from djafs.disk.legacy_layout import is_legacy
 from djafs.errors import LockedError, NewerFormatError, NotAStoreError, UsageError
 
 FORMAT = 1
@@ -66,6 +68,7 @@ def read_identity(layout: Layout) -> Identity:
             )
         return msgspec.convert(fields, Identity)
     except FileNotFoundError as error:
+        _refuse_legacy(layout)
         raise NotAStoreError(f"{layout.root} is not a djafs store: it has no djafs.json") from error
     except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
         raise NotAStoreError(f"{layout.identity} cannot be read: {error}") from error
@@ -94,6 +97,7 @@ def prepare_store(host: Host, layout: Layout, time_zone: str) -> None:
                 host.sync_directory(directory, "store.sync-parent")
     foreign = sorted(set(os.listdir(layout.root)) - _OWN)
     if foreign:
+        _refuse_legacy(layout)
         raise NotAStoreError(
             f"{layout.root} is not a djafs store and not empty (it has {foreign[0]!r}): "
             "give an empty or new directory"
@@ -104,6 +108,14 @@ def prepare_store(host: Host, layout: Layout, time_zone: str) -> None:
                 f"{layout.root} has content in {os.path.basename(directory)}/ but no djafs.json: "
                 "restore that file from a backup"
             )
+
+
+def _refuse_legacy(layout: Layout) -> None:
+    if is_legacy(layout.root):
+        raise NotAStoreError(
+            f"{layout.root} is a store of the original djafs; to bring it over: "
+            f"djafs convert -i {shlex.quote(layout.root)} -o NEW_STORE"
+        )
 
 
 def _directories(layout: Layout) -> tuple[str, str, str]:

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout, numbers
+from djafs.disk.legacy_layout import is_legacy
 from djafs.disk.lookup_log import segment_numbers
 from djafs.errors import IndexDamageError, LookupLogDamageError, NotAStoreError, UsageError
 from djafs.model import Calendar
 from djafs.store.identity import FORMAT, Identity, read_identity
+from djafs.tools.legacy.validation import validate as validate_legacy
 from djafs.tools.validation.archives import ArchiveCheck
 from djafs.tools.validation.compare import Comparison
 from djafs.tools.validation.damage import Suspect
@@ -38,6 +40,11 @@ from djafs.tools.validation.workspace import (
 CLEAN = 0
 ERRORS_LEFT = 4
 
+_PATIENCE = 3.0
+"""Seconds in which a running daemon removes an archive that it has dropped."""
+
+_POLL = 0.1
+
 
 def validate(path: str, *, verbose: bool, report: Callable[[str], None]) -> int:
     """Check the store at ``path`` (absolute) and return an exit status of fsck(8): 0 or 4.
@@ -46,6 +53,8 @@ def validate(path: str, *, verbose: bool, report: Callable[[str], None]) -> int:
     ``verbose``, and the number of errors at the end. Raises NotAStoreError, NewerFormatError,
     WorkspaceError and OSError if the check cannot run.
     """
+    if is_legacy(path):
+        return validate_legacy(path, verbose=verbose, report=report)
     text = TextReport(report)
     check_store(Layout(path), text.tell, text.say if verbose else _silent)
     report(text.summary())
@@ -226,8 +235,13 @@ class _Check:
             )
 
         found = list(leftovers(self._layout, is_known))
-        if found:
+        patience = time.monotonic() + _PATIENCE
+        while found and time.monotonic() < patience:
+            # A running daemon logs that an archive is dropped, syncs that, and then removes it.
             log.advance()
             found = list(leftovers(self._layout, is_known))
+            if not found or not is_mounted(self._layout):
+                break
+            time.sleep(_POLL)
         for finding in found:
             self._tell(finding)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 
 from djafs.disk.layout import Layout
+from djafs.disk.legacy_layout import is_legacy
 from djafs.errors import ReadOnlyStoreError, UsageError
 from djafs.model import LIVE_ROOT
 from djafs.store.store import Store
@@ -18,7 +19,6 @@ from djafs.tools.convert.reading import Reader
 from djafs.tools.convert.summary import Summary
 from djafs.tools.convert.target import Target
 from djafs.tools.convert.walk import StoppedError, Walk
-from djafs.tools.legacy.layout import is_legacy
 
 Tick = Callable[[Summary], bool]
 """Called now and then with what was done so far; returns whether to stop."""

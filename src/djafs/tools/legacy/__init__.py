@@ -1,11 +1,7 @@
 """Stores of the original djafs (docs/formats/legacy.md): reading, checking and writing them.
 
-In reading order: ``layout`` (where things lie, and what is such a store), ``tables`` (lookup
-tables, read as a stream), ``contents`` (from a target to bytes), ``catalog`` (every version of
-every name, in order), ``survey`` (fills the catalog), ``reader`` (into a store),
+In reading order: :mod:`djafs.disk.legacy_layout` (where things lie, and what is such a store),
+``tables`` (lookup tables, read as a stream), ``contents`` (from a target to bytes), ``catalog``
+(every version of every name, in order), ``survey`` (fills the catalog), ``reader`` (into a store),
 ``validation``, ``writer`` (out of a tree).
 """
-
-from djafs.tools.legacy.layout import is_legacy
-
-__all__ = ["is_legacy"]

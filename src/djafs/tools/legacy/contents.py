@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from typing import IO
 
-from djafs.tools.legacy.layout import content_files, content_path, digest_in, zip_files
+from djafs.disk.legacy_layout import content_files, content_path, digest_in, zip_files
 
 STEP = 1 << 20
 OPEN_ZIPS = 8

@@ -9,6 +9,7 @@ from hashlib import sha256
 from itertools import groupby
 
 from djafs.disk.extents import PART
+from djafs.disk.legacy_layout import content_files, digest_in
 from djafs.disk.records import Unlink, text_of
 from djafs.model import Inode
 from djafs.tools.convert.carrying import Place, StoreCarrier
@@ -19,7 +20,6 @@ from djafs.tools.convert.reading import Reader, ReadFile, SourceError
 from djafs.tools.convert.run import Conversion, Tick
 from djafs.tools.legacy.catalog import Catalog, Version
 from djafs.tools.legacy.contents import UNZIP_ERRORS, Found, LegacyContents
-from djafs.tools.legacy.layout import content_files, digest_in
 from djafs.tools.legacy.survey import Survey
 
 UNNAMED = b"unnamed"

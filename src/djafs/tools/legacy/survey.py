@@ -6,9 +6,9 @@ import json
 import os
 from collections.abc import Callable
 
+from djafs.disk.legacy_layout import RUN_METADATA, Boundary, boundaries, digest_in, hot_files
 from djafs.tools.legacy.catalog import Catalog, Version
 from djafs.tools.legacy.contents import LegacyContents
-from djafs.tools.legacy.layout import RUN_METADATA, Boundary, boundaries, digest_in, hot_files
 from djafs.tools.legacy.tables import TableEntry, TableError, read_table
 
 Tell = Callable[[bytes, str], None]

@@ -20,14 +20,7 @@ from hashlib import sha256
 import msgspec
 
 import djafs
-from djafs.errors import UsageError
-from djafs.tools.convert.excludes import Excludes
-from djafs.tools.convert.listing import Listing
-from djafs.tools.convert.options import Options
-from djafs.tools.convert.reading import CHANGED, SourceError, describe, open_file, same
-from djafs.tools.convert.run import check
-from djafs.tools.convert.summary import Summary
-from djafs.tools.legacy.layout import (
+from djafs.disk.legacy_layout import (
     DATA,
     FILES,
     METADATA,
@@ -37,6 +30,13 @@ from djafs.tools.legacy.layout import (
     is_legacy,
     target_of,
 )
+from djafs.errors import UsageError
+from djafs.tools.convert.excludes import Excludes
+from djafs.tools.convert.listing import Listing
+from djafs.tools.convert.options import Options
+from djafs.tools.convert.reading import CHANGED, SourceError, describe, open_file, same
+from djafs.tools.convert.run import check
+from djafs.tools.convert.summary import Summary
 from djafs.tools.legacy.tables import TableError, text_of_time
 
 MOST = 5000
