@@ -117,11 +117,14 @@ class Store:
             recovered = _recover(host, layout, identity)
             remove_leftovers(host, layout, recovered.reading)
             store = cls(host, layout, identity, lock, recovered, clock, frame_cache)
-            with store.guard:
-                store._begin()
         except BaseException:
             lock.release()
             raise
+        with contextlib.ExitStack() as stack:
+            stack.callback(store._let_go)
+            with store.guard:
+                store._begin()
+            stack.pop_all()
         return store
 
     def _begin(self) -> None:
@@ -137,17 +140,21 @@ class Store:
         """Make everything durable and let the store go. Called without the guard."""
         self.lock.say("closing")
         with contextlib.ExitStack() as stack:
-            stack.callback(self.lock.release)
-            for index in (self.recovered.writing, self.recovered.reading, self._past):
-                stack.callback(index.close)
-            stack.callback(self.content.hot.close)
-            stack.callback(self.content.archives.close)
+            stack.callback(self._let_go)
             try:
                 self.syncer.flush()
             except sqlite3.Error as error:  # all is in the log; the next mount brings it up to date
                 _log.warning("%s: the index cannot be written: %s", self.layout.root, error)
             self.hot.close()
             self.log.close()
+
+    def _let_go(self) -> None:
+        """Close what is open and needs no order, and unlock the store."""
+        self.content.archives.close()
+        self.content.hot.close()
+        for index in (self._past, self.recovered.reading, self.recovered.writing):
+            index.close()
+        self.lock.release()
 
     def record(self, record: records.Record) -> None:
         """Log a change and apply it; its ``seq`` is filled in here.
