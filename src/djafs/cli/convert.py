@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -106,11 +103,12 @@ def command(
 
 
 def _run(options: Options, verbose: bool, *, legacy: bool) -> Summary:
-    from djafs.cli.progress import State, Total, progress  # noqa: PLC0415 (help is shown without)
+    from djafs.cli.interrupts import stopping  # noqa: PLC0415 (help is shown without)
+    from djafs.cli.progress import State, Total, progress  # noqa: PLC0415
     from djafs.tools.convert.estimate import estimate  # noqa: PLC0415
     from djafs.tools.convert.run import convert  # noqa: PLC0415
 
-    with progress(verbose) as show, _stopping() as stop:
+    with progress(verbose) as show, stopping() as stop:
         total = Total(options.source) if show else None
 
         def tick(summary: Summary) -> bool:
@@ -125,23 +123,6 @@ def _run(options: Options, verbose: bool, *, legacy: bool) -> Summary:
         if options.dry_run:
             return estimate(options, tick)
         return convert(options, tick)
-
-
-@contextmanager
-def _stopping() -> Iterator[list[int]]:
-    """Give a list that fills when the user wants an end; asked twice, it ends at once."""
-    asked: list[int] = []
-
-    def ask(number: int, frame: object) -> None:
-        asked.append(number)
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def lines(summary: Summary, *, dry_run: bool = False) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 OK = 0
 INCOMPLETE = 1
+PARTIAL = 3
 ERRORS_LEFT = 4
 FAILED = 8
 USAGE = 16
@@ -24,6 +25,20 @@ BY_COMMAND: dict[str, dict[int, str]] = {
     "umount": {
         OK: "unmounted, the store is unlocked",
         FAILED: "not unmounted, or the store is still locked",
+        USAGE: "wrong usage",
+    },
+    "convert": {
+        OK: "everything was brought over",
+        PARTIAL: "something was not brought over, and is named; the rest was",
+        ERRORS_LEFT: "the store is damaged; djafs validate says how",
+        FAILED: "nothing was brought over, or the conversion failed; the store is valid",
+        USAGE: "wrong usage",
+    },
+    "export": {
+        OK: "everything was exported",
+        PARTIAL: "something was not exported, and is named; the rest was",
+        ERRORS_LEFT: "the store is damaged; djafs validate says how",
+        FAILED: "not exported",
         USAGE: "wrong usage",
     },
     "gc": {
