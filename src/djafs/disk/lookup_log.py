@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -109,6 +109,11 @@ class LookupLog:
         self._put(b"".join(lines))
         self.seq, self.chain = seq, chain
         return len(lines)
+
+    def roll(self, t: int) -> None:
+        """Begin a segment, so that the one before it can be closed (raises OSError)."""
+        if self._descriptor >= 0:
+            self._begin_segment(t)
 
     def sync(self) -> None:
         """Make durable every line that was appended before the call (raises OSError)."""
@@ -373,8 +378,50 @@ def open_segment(layout: Layout, number: int) -> BinaryIO:
         raise LookupLogDamageError(f"{path} cannot be read: {error.strerror}") from error
     if not path.endswith(".zst"):
         return file
-    inflated = zstandard.ZstdDecompressor().stream_reader(file, closefd=True)
-    return io.BufferedReader(inflated, 1 << 20)
+    return io.BufferedReader(_Inflated(file), 1 << 18)
+
+
+class _Inflated(io.RawIOBase):
+    """What a compressed file inflates to. Going back begins anew."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._stream = zstandard.ZstdDecompressor().stream_reader(file, closefd=False)
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 (any writable buffer)
+        size: int = self._stream.readinto(buffer)
+        self._at += size
+        return size
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_CUR:
+            offset += self._at
+        elif whence != os.SEEK_SET:
+            raise io.UnsupportedOperation("its size is not known")
+        if offset < self._at:
+            self._file.seek(0)
+            self._stream = zstandard.ZstdDecompressor().stream_reader(self._file, closefd=False)
+            self._at = 0
+        while self._at < offset:
+            skipped = len(self._stream.read(min(offset - self._at, 1 << 20)))
+            if not skipped:
+                break
+            self._at += skipped
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _no_follow(path: str, flags: int) -> int:

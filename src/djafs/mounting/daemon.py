@@ -18,6 +18,7 @@ from djafs.mounting.handler import DjafsHandler
 from djafs.mounting.options import MountOptions
 from djafs.packing.packer import Packer
 from djafs.store.collector import Collector
+from djafs.store.log_keeper import LogKeeper
 from djafs.store.store import Store
 
 SYNC_INTERVAL = 1.0
@@ -25,6 +26,9 @@ SYNC_INTERVAL = 1.0
 
 AT_REST = 1.0
 """Seconds without a change after which a packing that was asked for takes a file along."""
+
+LOG_INTERVAL = 5.0
+"""Seconds between two looks at the lookup log, for segments to close."""
 
 _FLAGS = DEFAULT_FLAGS | InitFlag.HANDLE_KILLPRIV_V2
 
@@ -56,11 +60,13 @@ class Daemon:
         self._store = store
         self._options = options
         self._collector = Collector(store, Packer(store.layout), options.level)
+        self._log_keeper = LogKeeper(store)
         self._stopping = threading.Event()
         self._pack = threading.Event()
         self._threads = [
             threading.Thread(target=self._keep, name="djafs-sync"),
             threading.Thread(target=self._collect_often, name="djafs-pack"),
+            threading.Thread(target=self._keep_log, name="djafs-log"),
         ]
         self._report_recovery()
 
@@ -149,6 +155,14 @@ class Daemon:
             except (DjafsError, OSError, sqlite3.Error) as error:
                 if not self._stopping.is_set():
                     _log.error("%s: packing failed: %s", self._store.layout.root, error)
+
+    def _keep_log(self) -> None:
+        """Compress what is full of the lookup log."""
+        while not self._stopping.wait(LOG_INTERVAL):
+            try:
+                self._log_keeper.close_segments()
+            except (DjafsError, OSError, sqlite3.Error) as error:
+                _log.error("%s: the log stays as it is: %s", self._store.layout.root, error)
 
     def _collect_now(self, compact: bool) -> dict[str, Any]:
         """Pack what has settled, and compact it all if asked to, for ``djafs gc``."""

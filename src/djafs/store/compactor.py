@@ -236,6 +236,8 @@ class Compactor:
         while part := list(islice(waiting, SLICE)):
             with store.guard:
                 store.record_all(part)
+            if store.syncer.hindered:
+                store.syncer.flush()
 
     def _remove(self, gone: list[int]) -> int:
         """Remove the files of archives that the log has dropped; return the bytes they had."""

@@ -62,6 +62,8 @@ class Syncer:
         self._marked = -1  # the last change that a mark calls durable
         self._mark = 0  # the last mark itself
         self._indexed = log.seq  # the last change that the index has
+        self.applied = log.position
+        """The place in the log up to which the index is, durably."""
         self._crowded = False
         self._stuck: Exception | None = None  # why the index could not be written
         self.failure: Exception | None = None
@@ -171,7 +173,9 @@ class Syncer:
             if batch is None:
                 if last is not None:
                     last()
-                if len(self._tree.batch):
+                segment = self._tree.batch.position.segment
+                # The index follows into every segment, so that the ones before can be closed.
+                if len(self._tree.batch) or self._log.position.segment > segment:
                     batch = self._tree.freeze(self._log.position)
                     self._crowded = False
                     self.hindered = self.failure is not None
@@ -190,6 +194,7 @@ class Syncer:
         with self._guard:
             self._stuck = None
             self._indexed = changed
+            self.applied = batch.position
             self._tree.thaw()
         self._writer.checkpoint()
 
