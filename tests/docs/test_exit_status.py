@@ -66,7 +66,7 @@ def test_the_example_of_the_help_is_a_command_line_that_djafs_takes(command, cap
     main([command, "--help"])
     told = capsys.readouterr().out
     example = told[told.index("Example:") : told.index("Exit status:")]
-    lines = re.findall(rf"djafs {command}( [^)\n]*)?", example)
+    lines = re.findall(rf"djafs {command}( [^)|\n]*)?", example)
     assert lines
     for line in lines:
         found = root.get_command(None, command)
