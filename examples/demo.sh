@@ -69,10 +69,14 @@ kib() { du -skc "$@" | tail -1 | cut -f1; }
 row() { printf '  %-36s %7d KiB %5d %%\n' "$1" "$2" $((100 * $2 / source_size)); }
 source_size=$(kib documents)
 row "source: $(find documents -type f | wc -l) documents, as files" "$source_size"
-row "store: all of it" "$(kib store)"
+row "store" "$(kib --exclude=reserve store)"
 row "  archives (the content)" "$(kib store/archives)"
 row "  lookup log (names, times, history)" "$(kib store/lookups)"
 row "  index (can be rebuilt)" "$(kib store/index.sqlite*)"
+if [ -e store/reserve ]; then
+    printf '\n  Beside that, %d KiB are kept in reserve for a full disk, whatever the size of the store.\n' \
+        "$(kib store/reserve)"
+fi
 
 title "5. What the store looks like: nothing in it needs djafs to be read"
 run "find store -type f -printf '%P\t%s bytes\n' | sort | column -t -s \$'\t'"
