@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,91 +11,16 @@ from pathlib import Path
 import pytest
 
 from rig.command import djafs, djafs_ok
-from rig.trees import at, files, set_mtime
+from rig.sources import differences, make_source, write
+from rig.trees import at, files
 from rig.waiting import wait_until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="owners and devices are for root")
 
 
-def write(path: Path, content: bytes, mtime: int) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    set_mtime(path, mtime)
-    return path
-
-
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """One of each kind of file, name and attribute."""
-    top = tmp_path / "source"
-    for day in (1, 2, 3):
-        for hour in range(4):
-            content = b'{"hour": %d}' % (hour % 2)
-            write(top / f"station/2024-05-0{day}/{hour:02}.json", content, at(2024, 5, day, hour))
-    write(top / "empty", b"", at(2021, 1, 1))
-    write(top / "large.json", os.urandom(1 << 20) * 17 + b"end", at(2020, 2, 2))
-    write(top / "medium.json", os.urandom(3 << 20), at(2020, 2, 3))
-    with open(top / "sparse", "wb") as sparse:
-        sparse.truncate(40 << 20)
-        sparse.seek(20 << 20)
-        sparse.write(b"an island")
-    (top / "hole").touch()
-    os.truncate(top / "hole", 1 << 20)
-    names = [b"caf\xe9 latin-1", b"a\nnewline", "測量 Ä".encode(), b"x" * 255, b"\\ \" ' *"]
-    for name in names:
-        write(
-            Path(os.fsdecode(os.path.join(os.fsencode(top), b"names", name))), name, at(2022, 3, 4)
-        )
-    for number in range(3):
-        os.makedirs(top / "links", exist_ok=True)
-        first = write(top / f"links/{number}-a", b"linked %d" % number, at(2022, 5, 6 + number))
-        os.link(first, top / f"links/{number}-b")
-        os.link(first, top / f"station/{number}-c")
-    os.symlink("../nowhere", top / "symlink")
-    os.symlink(b"\xff\xfe", os.fsencode(top) + b"/symlink to bytes")
-    set_mtime(top / "symlink", at(2019, 1, 1))
-    os.link(top / "symlink", top / "symlink again", follow_symlinks=False)
-    os.mkfifo(top / "fifo", 0o640)
-    with socket.socket(socket.AF_UNIX) as listening:
-        previous = os.getcwd()
-        os.chdir(top)
-        try:
-            listening.bind("socket")
-        finally:
-            os.chdir(previous)
-    (top / "empty directory/below").mkdir(parents=True)
-    (top / "lost+found").mkdir()
-    write(top / "lost+found/#1234", b"left out", at(2022, 1, 1))
-    for name, mode in (("setuid", 0o4755), ("none", 0o000), ("sticky", 0o1777)):
-        write(top / "modes" / name, name.encode(), at(2022, 1, 1)).chmod(mode)
-    if os.geteuid() == 0:
-        os.mknod(top / "device", 0o020600, os.makedev(1, 3))
-        os.chown(top / "modes/none", 1234, 54321)
-        os.lchown(top / "symlink", 99, 98)
-        os.setxattr(top / "empty", "trusted.note", b"\0\xff")
-    os.setxattr(top / "medium.json", "user.note", b"value")
-    os.setxattr(top / "empty directory", "user.of-directory", b"1" * 300)
-    (top / "modes").chmod(0o2770)
-    set_mtime(top / "empty directory/below", at(2018, 8, 8))
-    for directory in ("station", "links", "modes", "names", ""):
-        set_mtime(top / directory, at(2023, 1, 2))
-    return top
-
-
-def differences(source: Path, live: Path) -> str:
-    """What rsync would still do, and what diff says of the contents."""
-    rsync = ["rsync", "-aHAXn", "--delete", "-i", "--exclude=/lost+found"]
-    found = subprocess.run(
-        [*rsync, f"{source}/", f"{live}/"], check=True, capture_output=True, text=True, timeout=60
-    ).stdout
-    diff = ["diff", "-r", "--no-dereference", "--exclude=lost+found"]
-    diff += [f"--exclude={name}" for name in ("fifo", "socket", "device")]
-    return (
-        found
-        + subprocess.run(
-            [*diff, source, live], check=False, capture_output=True, text=True, timeout=60
-        ).stdout
-    )
+    return make_source(tmp_path / "source")
 
 
 def test_what_is_mounted_afterwards_is_the_source(source, store, mount_store):
@@ -220,3 +144,15 @@ def test_an_interrupted_conversion_goes_on_where_it_was(how, tmp_path, store, mo
         assert " 0 unchanged" not in said
     mount = mount_store()
     assert differences(source, mount.live) == ""
+
+
+def test_a_mounted_store_is_exported_as_it_is(source, mounted, tmp_path):
+    subprocess.run(["rsync", "-aHAX", f"{source}/", f"{mounted.live}/"], check=True, timeout=60)
+    os.rmdir(mounted.live / "empty directory/below")
+    for number, path in enumerate((mounted.storage, mounted.live, mounted.snapshots / "latest")):
+        djafs_ok("export", path, tmp_path / f"copy{number}")
+        left = differences(mounted.live, tmp_path / f"copy{number}")
+        assert left == ""
+    djafs_ok("export", mounted.snapshots / "2024/05/02/station", tmp_path / "station")
+    assert "2024-05-02" in os.listdir(tmp_path / "station")
+    assert "2024-05-03" not in os.listdir(tmp_path / "station")

@@ -68,15 +68,17 @@ def resolve(source: str) -> tuple[str, int, bytes]:
     from djafs.tools.export.view import NOW, split  # noqa: PLC0415
 
     place = resolve(source)
+    path, day = split(source)
+    store = os.path.realpath(path)
     for mount in reversed(mounts()):
         inside = os.path.join(mount.mountpoint, "")
-        if mount.is_djafs and (place + "/").startswith(inside):
-            os.stat(source)  # the daemon brings its index up to date before it answers
+        below = (place + "/").startswith(inside)
+        if mount.is_djafs and (below or mount.source == store):
+            # The daemon brings its index up to date before it answers.
             os.stat(os.path.join(mount.mountpoint, "snapshots/latest"))
-            rest = place[len(inside) :]
-            return (mount.source, *_place_in_mount(rest, NOW))
-    path, day = split(source)
-    return os.path.realpath(path), day, b""
+            if below:
+                return (mount.source, *_place_in_mount(place[len(inside) :], NOW))
+    return store, day, b""
 
 
 def _place_in_mount(rest: str, now: int) -> tuple[int, bytes]:

@@ -82,8 +82,9 @@ class Survey:
         path = self._path(name, boundary)
         if path is None:
             return
-        zip_path = boundary.zip if boundary.place is not None and stripped is None else ""
-        version = Version(path, entry.modified, entry.target, entry.size, zip_path, entry.name)
+        version = Version(path, entry.modified, entry.target, entry.size)
+        if entry.target and boundary.place is not None and stripped is None:
+            version = version._replace(zip=boundary.zip, member=entry.name)
         self._catalog.add(version)
         digest = digest_in(entry.target)
         if digest:
