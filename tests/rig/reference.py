@@ -65,6 +65,7 @@ class Reference:
         self.versions: dict[int, list[Version]] = {}
         self.names: dict[int, dict[bytes, list[Binding]]] = {}  # of each directory, all there were
         self.live: dict[int, dict[bytes, int]] = {}
+        self._gone: dict[tuple[int, bytes], tuple[Binding, int, bool]] = {}
         self._new(ROOT, "directory", 0o755, t)
 
     def _new(self, ino: int, kind: str, mode: int, t: int, content: bytes = b"") -> None:
@@ -130,11 +131,26 @@ class Reference:
 
     def unlink(self, parent: int, name: bytes, t: int) -> None:
         ino = self._remove(parent, name, t)
+        if ino in self.names or self.day(self.versions[ino][-1].effective()) == self.day(t):
+            self._gone.pop((parent, name), None)
         self._touch(parent, t, True)
         self._lose(ino, t)
 
+    def _restore(self, parent: int, name: bytes, t: int) -> int:
+        """Take a name that was removed a moment ago as replaced; return when it had begun."""
+        binding, gone, reopens = self._gone.pop((parent, name), (None, 0, False))
+        if binding is None or t - gone > MINUTE or self.day(t) != self.day(gone):
+            return NEVER
+        bindings = self.names[parent][name]
+        if reopens:
+            bindings[-1].end = None
+        self._settle(binding, bindings)
+        bindings.append(binding)
+        return self._begin(binding)
+
     def rename(self, parent: int, name: bytes, heir: int, target: bytes, t: int) -> None:
         ino = self._remove(parent, name, t)
+        self._gone.pop((parent, name), None)
         was_open = self._is_open(ino, t)
         self._touch(parent, t, True)
         self._touch(heir, t, True)
@@ -167,6 +183,9 @@ class Reference:
 
     def _bind(self, parent: int, name: bytes, ino: int, t: int) -> None:
         version = self.versions[ino][-1]
+        replaced = self._restore(parent, name, t)
+        if version.content:
+            version.floor = max(version.floor, replaced)
         begin = max(t, version.floor + 1)
         made = version.number if version.content else None
         self.names[parent].setdefault(name, []).append(Binding(ino, made, begin))
@@ -174,12 +193,14 @@ class Reference:
 
     def _remove(self, parent: int, name: bytes, t: int) -> int:
         """End a binding; return what it was bound to."""
+        self._gone.pop((parent, name), None)
         ino = self.live[parent].pop(name)
         bindings = self.names[parent][name]
         binding = bindings.pop()
         day = self.day(t)
         newborn = binding.version == self.versions[ino][-1].number and self._is_open(ino, t)
         if newborn:
+            self._gone[parent, name] = (binding, t, bool(bindings) and bindings[-1].end is None)
             if bindings and bindings[-1].end is None:  # what it had replaced was shown until now
                 bindings[-1].end = max(day, bindings[-1].first_day or 0)
         else:
@@ -198,7 +219,8 @@ class Reference:
 
     def _settle(self, binding: Binding, before: list[Binding]) -> None:
         """Decide when a binding began that is over now, and when the one before it ended."""
-        binding.first_day = self._first_day(binding, before)
+        free = self._free(before)
+        binding.first_day = max(self.day(self._begin(binding)), free)
         if before and before[-1].end is None:
             before[-1].end = binding.first_day
 
@@ -216,7 +238,11 @@ class Reference:
             day = self.day(self._begin(binding))
         if binding.ino in self.names and binding.version == 1:
             day = min(day, self.since(binding.ino))
-        return max([day, *(self._end(before, place) for place in range(len(before)))])
+        return max(day, self._free(before))
+
+    def _free(self, before: list[Binding]) -> int:
+        """Return the first day on which a name can be given to another after ``before``."""
+        return max((self._end(before, place) for place in range(len(before))), default=0)
 
     def _end(self, bindings: list[Binding], place: int) -> int:
         """Return the first day on which another binding can take the place of one that is over.

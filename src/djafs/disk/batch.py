@@ -47,13 +47,17 @@ class BindingEnded(NamedTuple):
 
 
 class BindingReplaced(NamedTuple):
-    """A name was given to another inode; it keeps what it showed until that one begins."""
+    """A name was given to another inode; it keeps what it showed until that one begins.
+
+    ``gap`` is when it had been removed, if it was: just before, and without a trace.
+    """
 
     parent: int
     name: bytes
     ino: int
     begin: int
     first: bool
+    gap: int | None = None
 
 
 class NameBeforeDirectory(NamedTuple):
@@ -103,12 +107,24 @@ class ContentRow(NamedTuple):
     size: int
 
 
+class Vacated(NamedTuple):
+    """A name that lost an open version at ``t`` which days before it had shown from ``begin`` on.
+
+    Given to another inode before long, it was replaced: this is what ``tar -x`` does.
+    """
+
+    ino: int
+    begin: int
+    t: int
+
+
 class Batch:
     """Changes that the index does not have yet."""
 
     __slots__ = (
         "archives", "contents", "events", "floor_segment", "inodes", "last_segment", "names",
         "next_archive", "next_content", "next_ino", "parts", "position", "removed", "sealed",
+        "vacated",
     )  # fmt: skip
 
     def __init__(self, position: Position, next_ino: int, content: int, archive: int) -> None:
@@ -124,6 +140,7 @@ class Batch:
         self.events: list[Event] = []
         self.contents: dict[int, ContentRow | None] = {}
         self.archives: dict[int, tuple[int, int] | None] = {}  # (members, bytes)
+        self.vacated: dict[tuple[int, bytes], Vacated] | None = None  # all of them, if changed
         self.floor_segment = 1 << 62  # smallest hot segment that it refers to
         self.sealed = False  # nothing may follow: its last event looks at the rows of live inodes
 

@@ -15,13 +15,13 @@ from urllib.parse import quote
 from zlib import crc32
 
 from djafs.disk import rows
-from djafs.disk.batch import ContentRow
+from djafs.disk.batch import ContentRow, Vacated
 from djafs.disk.layout import Layout
 from djafs.disk.lookup_log import Position
 from djafs.errors import IndexDamageError
 from djafs.model import LIVE_ROOT, Dentry, Inode, Part
 
-SCHEMA = 1
+SCHEMA = 2
 """Changes whenever schema.sql does; an index of another schema is rebuilt."""
 
 DEPTH = 1 << 16
@@ -96,6 +96,13 @@ class Index:
     def state(self) -> dict[str, int]:
         """Return the table ``state``."""
         return dict(self.connection.execute("SELECT key, value FROM state"))
+
+    def vacated(self) -> dict[tuple[int, bytes], Vacated]:
+        """Return the names that lost an open version a moment ago, oldest first."""
+        query = "SELECT parent, name, ino, begin, t FROM vacated ORDER BY place"
+        return {
+            (parent, name): Vacated(*row) for parent, name, *row in self.connection.execute(query)
+        }
 
     def position(self) -> Position:
         """Return the position of the log up to which the index is applied."""

@@ -50,6 +50,10 @@ _KEEP_FIRST = (
     "INSERT OR IGNORE INTO binding (parent, name, day, ino, made) SELECT parent, name, day - 1,"
     " ino, 2 FROM binding WHERE parent = ? AND name = ? AND day = ? AND made = 1"
 )
+_REMOVE_BINDING = "DELETE FROM binding WHERE parent = ? AND name = ? AND day = ?"
+_CLOSE_GAP = (
+    "DELETE FROM binding WHERE parent = ? AND name = ? AND day >= ? AND ino IS NULL AND made = 3"
+)
 _EVER = 1 << 30  # later than any day
 _SWEPT = (
     "INSERT INTO state VALUES ('swept', ?), ('closed', ?)"
@@ -156,6 +160,12 @@ class IndexWriter:
             "hot": batch.last_segment,
         }
         self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state.items())
+        if batch.vacated is not None:
+            self._db.execute("DELETE FROM vacated")
+            self._db.executemany(
+                "INSERT INTO vacated (parent, name, ino, begin, t) VALUES (?, ?, ?, ?, ?)",
+                [(*key, *lost) for key, lost in batch.vacated.items()],
+            )
 
     # History
 
@@ -180,6 +190,10 @@ class IndexWriter:
         self._make_older([event.directory], self._calendar.day_of(event.t))
 
     def _replace_binding(self, event: BindingReplaced) -> None:
+        if event.gap is not None:
+            # What ended with the gap goes on until this binding begins.
+            day = self._calendar.day_of(event.gap)
+            self._db.execute(_CLOSE_GAP, (event.parent, event.name, day))
         day = self._begin_day(event.parent, event.name, event.begin)
         self._bind(event.parent, event.name, day, event.ino, int(event.first))
 
@@ -192,14 +206,12 @@ class IndexWriter:
         self._db.execute(_KEEP_FIRST, (parent, name, day))
         self._db.execute(_BINDING, (parent, name, day, ino, made or None))
 
-    def _bind_nothing(self, parent: int, name: bytes, day: int) -> None:
+    def _bind_nothing(self, parent: int, name: bytes, day: int, made: int) -> None:
         """End what a name stood for, which may have been for no day's end at all."""
         self._db.execute(_KEEP_FIRST, (parent, name, day))
-        self._db.execute(
-            "DELETE FROM binding WHERE parent = ? AND name = ? AND day = ?", (parent, name, day)
-        )
+        self._db.execute(_REMOVE_BINDING, (parent, name, day))
         if self._last_binding(parent, name)[1] is not None:
-            self._bind(parent, name, day, None)
+            self._bind(parent, name, day, None, made)
 
     def _last_binding(self, parent: int, name: bytes) -> tuple[int, int | None]:
         row = self._db.execute(
@@ -210,7 +222,18 @@ class IndexWriter:
         if row is None:
             return 0, None
         day, ino, made = row
-        return (day + 1, None) if made == 2 else (day, ino)
+        if made != 2:
+            return day, ino
+        self._note_dated()
+        if self._since_of(ino) <= day:
+            return day + 1, None
+        # No day shows it: what came before it counts.
+        self._db.execute(_REMOVE_BINDING, (parent, name, day))
+        before = self._last_binding(parent, name)
+        if before[1] is None:
+            return before
+        self._bind(parent, name, day + 1, None)
+        return day + 1, None
 
     def _begin_day(self, parent: int, name: bytes, begin: int) -> int:
         # A binding never begins before the previous binding of that name ended.
@@ -228,7 +251,7 @@ class IndexWriter:
             # No day's end saw it, but what is in the directory may make it older.
             self._bind(parent, name, end - 1, ino, 2)
         elif last_ino is not None:
-            self._bind_nothing(parent, name, end)
+            self._bind_nothing(parent, name, end, 0 if event.trace else 3)
         self._note_day(end)
 
     def _repack(self, event: Packed) -> None:
@@ -259,20 +282,26 @@ class IndexWriter:
         states = [inode for inode in batch.inodes.values() if inode]
         for day in {self._calendar.day_of(state.effective()) for state in states}:
             self._note_day(day)
-        for state in [*self._dated, *states]:
+        self._dated += states
+        self._note_dated()
+
+    def _note_dated(self) -> None:
+        """Have directories begin with states that began before they were recorded."""
+        for state in self._dated:
             if state.is_directory:
                 self._note_directory(state)
             else:
                 day = self._calendar.day_of(state.effective())
                 if day < self._calendar.day_of(state.last):
                     self._make_older(self._names(_PARENTS, state.ino, state.version), day)
+        self._dated.clear()
 
     def _note_directory(self, state: Inode) -> None:
         day = self._calendar.day_of(state.effective())
         if 0 < state.mtime < state.last:
             day = min(day, self._calendar.day_of(state.mtime))
             self._note_day(day)
-        if day < self._calendar.day_of(state.last):
+        if day < self._calendar.day_of(max(state.last, state.began(1))):
             self._make_older([state.ino], day)
         # It may have been given to a directory that knows nothing of it.
         since = self._since_of(state.ino)

@@ -105,7 +105,8 @@ CREATE TABLE binding (
     ino    INTEGER,
     made   INTEGER,            -- of a directory's first names, which are as old as what is in it
                                -- (`since`): 1; 2 when it was gone at the end of its first day,
-                               -- `day` is the day before that, and nothing follows it
+                               -- `day` is the day before that, and nothing follows it.
+                               -- Of nothing: 3 when what ended left no trace
     PRIMARY KEY (parent, name, day)
 ) WITHOUT ROWID;
 CREATE INDEX binding_ino ON binding (ino) WHERE ino IS NOT NULL;
@@ -115,6 +116,16 @@ CREATE INDEX binding_ino ON binding (ino) WHERE ino IS NOT NULL;
 CREATE TABLE since (
     ino INTEGER PRIMARY KEY,
     day INTEGER NOT NULL
+);
+
+-- Names that lost an open version a moment ago (batch.Vacated), oldest first; few are kept.
+CREATE TABLE vacated (
+    place  INTEGER PRIMARY KEY,
+    parent INTEGER NOT NULL,
+    name   BLOB NOT NULL,
+    ino    INTEGER NOT NULL,
+    begin  INTEGER NOT NULL,   -- effective time of the binding
+    t      INTEGER NOT NULL    -- recorded time of its end
 );
 
 -- Days that saw a change.

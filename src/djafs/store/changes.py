@@ -18,6 +18,7 @@ from djafs.disk.batch import (
     Packed,
     PartClosed,
     Swept,
+    Vacated,
     VersionClosed,
 )
 from djafs.disk.extents import PART, Extent, clear, place, window
@@ -68,9 +69,11 @@ class Changes:
 
     def _is_open(self, inode: Inode, t: int) -> bool:
         """Return whether a change at ``t`` still belongs to the inode's version."""
-        if max(t, self._tree.closed) - inode.last > SPAN:
-            return False
-        return self._tree.calendar.same_day(inode.last, t)
+        return max(t, self._tree.closed) - inode.last <= SPAN and self._is_moment(inode.last, t)
+
+    def _is_moment(self, last: int, t: int) -> bool:
+        """Return whether no version that was open at ``last`` has closed by ``t``."""
+        return t - last <= SPAN and self._tree.calendar.same_day(last, t)
 
     def _touch(self, ino: int, t: int, content: bool) -> Inode:
         """Return the inode in the version that a change at ``t`` belongs to."""
@@ -97,6 +100,12 @@ class Changes:
 
     def _bind(self, parent: Inode, name: bytes, inode: Inode, t: int, cookie: int) -> None:
         """Give ``inode`` a name, as part of the version that is open now."""
+        lost = self._tree.fill(parent.ino, name)
+        if lost is not None and self._is_moment(lost.t, t):
+            event = BindingReplaced(parent.ino, name, lost.ino, lost.begin, False, lost.t)
+            self._tree.batch.events.append(event)
+            if inode.content:
+                inode.floor = max(inode.floor, lost.begin)
         made, begin = inode.version, 0
         if not inode.content:
             # A rename or link of a closed version begins when it is recorded.
@@ -381,7 +390,22 @@ class Changes:
         else:
             parent = self._tree.writable(record.dir)
         self._unbind(parent, name, dentry, inode)
-        self._lose_name(self._tree.writable(inode.ino), record.t)
+        inode = self._tree.writable(inode.ino)
+        if effective is None:
+            self._vacate_young(record, name, dentry, inode)
+        self._lose_name(inode, record.t)
+
+    def _vacate_young(
+        self, record: records.Unlink | records.Rmdir, name: bytes, dentry: Dentry, inode: Inode
+    ) -> None:
+        """Remember a name without a trace that days before this one had shown already."""
+        t = record.t
+        if dentry.made != inode.version or not self._is_open(inode, t) or inode.is_directory:
+            return
+        begin = inode.effective()
+        if begin < t and not self._tree.calendar.same_day(begin, t):
+            self._tree.vacate(record.dir, name, Vacated(inode.ino, begin, t))
+            inode.seen = True
 
     def _named(self, parent: int, name: bytes) -> tuple[Dentry, Inode]:
         dentry = self._tree.dentry(parent, name)

@@ -154,9 +154,9 @@ class Snapshots:
         found: list[_Span] = []
         before = 0  # a name never begins before the one before it ended
         for day, ino, made in self._db.execute(_BINDINGS, (parent, name)):
-            since = self._since(ino) if made else NO_DAY
+            since = self._since(ino) if ino is not None and made else NO_DAY
             if made != 2 or since <= day:
-                begin = max(min(day, since), before) if made else day
+                begin = max(min(day, since), before) if ino is not None else day
                 found.append(_Span(begin, ino, before := day))
             if made == 2 and found and found[-1].ino is not None:
                 found.append(_Span(day + 1, None, before := day + 1))

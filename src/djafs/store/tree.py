@@ -13,7 +13,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from djafs.disk import rows
-from djafs.disk.batch import Batch, ContentRow, PartClosed
+from djafs.disk.batch import Batch, ContentRow, PartClosed, Vacated
 from djafs.disk.extents import PART
 from djafs.disk.index import Index
 from djafs.disk.lookup_log import Position
@@ -25,6 +25,9 @@ CACHE = 16384
 PARTS = 64
 """Parts of large files kept in memory beside those that have just changed."""
 
+
+VACATED = 64
+"""Names kept in memory that lost an open version a moment ago."""
 
 HASHES = 1 << 17
 """Hashes of names kept in memory, to tell what is not in the index (some 8 MiB)."""
@@ -64,6 +67,7 @@ class Tree:
         self.next_archive = state.get("archive", 1)
         self.last_segment = state.get("hot", 0)
         self.closed = state.get("closed", 0)  # versions that were at rest then stay closed
+        self.vacated = index.vacated()
         self.frozen: Batch | None = None
         self.cloned: set[int] | None = None  # contents that clones refer to, while asked for
         self.generation = 1
@@ -90,6 +94,8 @@ class Tree:
         frozen.next_content = self.next_content
         frozen.next_archive = self.next_archive
         frozen.last_segment = self.last_segment
+        if frozen.vacated is not None:
+            frozen.vacated = frozen.vacated.copy()
         self.generation += 1
         self.batch = self._new_batch(position)
         return frozen
@@ -293,6 +299,21 @@ class Tree:
         self._asked.pop((parent, name), None)
         self.batch.names.setdefault(parent, {})[name] = None
         self.batch.removed.append((parent, dentry.cookie))
+
+    def vacate(self, parent: int, name: bytes, lost: Vacated) -> None:
+        """Remember a name that lost an open version."""
+        self.vacated.pop((parent, name), None)
+        self.vacated[parent, name] = lost
+        if len(self.vacated) > VACATED:
+            del self.vacated[next(iter(self.vacated))]
+        self.batch.vacated = self.vacated
+
+    def fill(self, parent: int, name: bytes) -> Vacated | None:
+        """Forget a name that is given again; return what it had lost."""
+        lost = self.vacated.pop((parent, name), None)
+        if lost is not None:
+            self.batch.vacated = self.vacated
+        return lost
 
     def writable_part(self, inode: Inode, number: int) -> Part:
         """Return part ``number`` (1 and up) of a file, to be changed in its current version."""
