@@ -42,6 +42,8 @@ class Mount:
         self.mountpoint = mountpoint
         self.options = tuple(options)
         self.log = mountpoint.with_name(mountpoint.name + ".log")
+        self.program = DJAFS
+        self.environment: dict[str, str] = {}  # of the daemon, beside the test's own
         self._seconds = seconds
         self._daemon: subprocess.Popen[bytes] | None = None
         self._watchdog: threading.Timer | None = None
@@ -91,7 +93,8 @@ class Mount:
         with open(self.log, "ab") as log, open(reading, "rb") as pipe:
             arguments = ["mount", f"--status-fd={writing}", f"--log-file={self.log}"]
             self._daemon = subprocess.Popen(
-                [*DJAFS, *arguments, *self.options, *options, self.storage, self.mountpoint],
+                [*self.program, *arguments, *self.options, *options, self.storage, self.mountpoint],
+                env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

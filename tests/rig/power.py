@@ -9,6 +9,7 @@ from pathlib import Path
 
 from djafs.packing.compaction import Limits
 from djafs.store.collector import Collector
+from djafs.store.log_keeper import LogKeeper
 from djafs.store.store import Store
 from djafs.testing.power_cut import Killed, PowerCut, PowerCutHost
 from rig.near_packer import NearPacker
@@ -72,6 +73,7 @@ class Life:
         weights = {
             self.create: 6, self.append: 6, self.overwrite: 3, self.cut: 1, self.rename: 4,
             self.unlink: 2, self.sync: 3, self.flush: 2, self.pack: 2, self.roll: 1,
+            self.close_log: 1,
         }  # fmt: skip
         self.rng.choices(list(weights), list(weights.values()))[0]()
 
@@ -178,6 +180,10 @@ class Life:
             else:
                 collector.compact()
         self.durable = len(self.states) - 1
+
+    def close_log(self) -> None:
+        assert self.store is not None
+        LogKeeper(self.store).close_segments()
 
     def roll(self) -> None:
         assert self.store is not None

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
+import resource
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from djafs.disk.host import Host
 from djafs.errors import DjafsError, MountError
 from djafs.fuse import DEFAULT_FLAGS, Config, FuseError, InitFlag, Server, mount
 from djafs.mounting.handler import DjafsHandler
@@ -30,20 +34,37 @@ AT_REST = 1.0
 LOG_INTERVAL = 5.0
 """Seconds between two looks at the lookup log, for segments to close."""
 
+DESCRIPTORS = 4096
+"""Open files that are enough for everything that is kept open."""
+
 _FLAGS = DEFAULT_FLAGS | InitFlag.HANDLE_KILLPRIV_V2
 
 _log = logging.getLogger("djafs")
 
 
-def serve(options: MountOptions, ready: Callable[[], None]) -> None:
+def serve(
+    options: MountOptions,
+    ready: Callable[[], None],
+    *,
+    host: Host | None = None,
+    clock: Callable[[], int] = time.time_ns,
+) -> None:
     """Open the store, mount it, call ``ready`` once the kernel is answered, serve to the end.
 
-    The end is an unmount, by whomever; SIGTERM and SIGINT ask for one. Raises DjafsError.
+    The end is an unmount, by whomever; SIGTERM and SIGINT ask for one. ``host`` and ``clock``
+    are for tests. Raises DjafsError.
     """
+    raise_descriptor_limit()
     # Threads that write the index must not keep the answering thread waiting for long.
     sys.setswitchinterval(0.0005)
     try:
-        store = Store.open(options.storage, create=True, time_zone=options.time_zone or "UTC")
+        store = Store.open(
+            options.storage,
+            create=True,
+            time_zone=options.time_zone or "UTC",
+            host=host,
+            clock=clock,
+        )
     except OSError as error:
         raise MountError(f"{options.storage} cannot be used as a store: {error}") from error
     daemon = Daemon(store, options)
@@ -53,16 +74,25 @@ def serve(options: MountOptions, ready: Callable[[], None]) -> None:
         daemon.close()
 
 
+def raise_descriptor_limit() -> None:
+    """Allow this process as many descriptors as it may allow itself, up to 4096."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 class Daemon:
     """Serves one store on one mountpoint."""
 
     def __init__(self, store: Store, options: MountOptions) -> None:
         self._store = store
         self._options = options
-        self._collector = Collector(store, Packer(store.layout), options.level)
+        self._collector = Collector(store, Packer(store.layout, host=store.host), options.level)
         self._log_keeper = LogKeeper(store)
         self._stopping = threading.Event()
         self._pack = threading.Event()
+        self._said: dict[str, str] = {}  # the last failure of each kind that was logged
         self._threads = [
             threading.Thread(target=self._keep, name="djafs-sync"),
             threading.Thread(target=self._collect_often, name="djafs-pack"),
@@ -125,18 +155,35 @@ class Daemon:
 
     # Threads
 
+    @contextlib.contextmanager
+    def _telling(self, what: str) -> Iterator[None]:
+        """Log what fails, but not the same again and again; no thread ends with it."""
+        try:
+            yield
+        except Exception as error:
+            if self._stopping.is_set():
+                return
+            if self._said.get(what) != str(error):
+                expected = isinstance(error, (DjafsError, OSError, sqlite3.Error))
+                where = self._store.layout.root
+                _log.error("%s: %s: %s", where, what, error, exc_info=None if expected else error)
+            self._said[what] = str(error)
+            self._stopping.wait(SYNC_INTERVAL)
+        else:
+            self._said.pop(what, None)
+
     def _keep(self) -> None:
         """Sync, and bring the index up to date, about once a second."""
         syncer = self._store.syncer
         while not self._stopping.is_set():
             syncer.wake.wait(SYNC_INTERVAL)
             syncer.wake.clear()
-            try:
-                if syncer.behind():
+            with self._telling("not everything is on disk"):
+                if syncer.behind() and syncer.failure is None:
                     syncer.flush()
-            except (DjafsError, OSError, sqlite3.Error) as error:
-                _log.error("%s: not everything is on disk: %s", self._store.layout.root, error)
-                self._stopping.wait(SYNC_INTERVAL)
+            with self._telling("there is no space in reserve"):
+                self._store.space.keep()
+                self._store.space.room = 0  # others may have filled the disk
             if self._store.hot.size > self._options.hot_cache_size:
                 self._pack.set()
 
@@ -150,19 +197,14 @@ class Daemon:
             settle = self._options.settle
             if self._store.hot.size > self._options.hot_cache_size:
                 settle = min(settle, AT_REST)
-            try:
+            with self._telling("packing failed"):
                 self._collector.collect(settle)
-            except (DjafsError, OSError, sqlite3.Error) as error:
-                if not self._stopping.is_set():
-                    _log.error("%s: packing failed: %s", self._store.layout.root, error)
 
     def _keep_log(self) -> None:
         """Compress what is full of the lookup log."""
         while not self._stopping.wait(LOG_INTERVAL):
-            try:
+            with self._telling("the log stays as it is"):
                 self._log_keeper.close_segments()
-            except (DjafsError, OSError, sqlite3.Error) as error:
-                _log.error("%s: the log stays as it is: %s", self._store.layout.root, error)
 
     def _collect_now(self, compact: bool) -> dict[str, Any]:
         """Pack what has settled, and compact it all if asked to, for ``djafs gc``."""

@@ -196,7 +196,18 @@ def read_tail(layout: Layout, store: str) -> Tail:
             break
         whole.append(write)
     hot.close()
+    if cut and end.segment and not os.path.exists(layout.lookup_segment(end.segment)):
+        _check_closed(layout, store, end, cut)
     return Tail(end, cut, since, whole)
+
+
+def _check_closed(layout: Layout, store: str, end: Position, cut: str) -> None:
+    """Raise LookupLogDamageError if a segment that was closed goes on behind ``end``."""
+    reader = LookupReader(layout, store, end)
+    behind = next(iter(reader), None)
+    inside = behind is not None and behind.position.segment == end.segment
+    if inside or (reader.damage and reader.damage.path.endswith(".zst")):
+        raise LookupLogDamageError(f"{cut}; run djafs validate -v")
 
 
 def _start_of_tail(layout: Layout) -> Position:

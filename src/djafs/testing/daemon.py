@@ -1,0 +1,40 @@
+"""``djafs`` with faults: ``python -m djafs.testing.daemon mount ...`` serves as djafs does.
+
+``DJAFS_TEST_FAULTS`` holds the faults of its host (djafs.testing.faulty_host, ``parse_faults``),
+``DJAFS_TEST_CLOCK`` a file with the seconds by which its clock is wrong.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from djafs.cli.main import main
+from djafs.mounting import daemon
+from djafs.testing.faulty_host import FaultyHost, parse_faults
+
+
+def shifted_clock(path: str) -> Callable[[], int]:
+    """Return a clock that is wrong by the seconds that stand in the file at ``path``."""
+
+    def clock() -> int:
+        with open(path, encoding="ascii") as file:
+            return time.time_ns() + int(file.read()) * 10**9
+
+    return clock
+
+
+def run() -> None:
+    """Serve with what the environment asks for."""
+    faults = parse_faults(os.environ.get("DJAFS_TEST_FAULTS", ""))
+    path = os.environ.get("DJAFS_TEST_CLOCK")
+    clock = shifted_clock(path) if path else time.time_ns
+    daemon.serve = functools.partial(daemon.serve, host=FaultyHost(faults), clock=clock)
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()
