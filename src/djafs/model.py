@@ -156,6 +156,8 @@ class Calendar:
 
     def day_of(self, t: int) -> int:
         """Return the day in which ``t`` falls."""
+        if self._zone is timezone.utc:
+            return min(max(t // _DAY + _EPOCH_DAY, 1), _LAST_DAY)
         begin, end, day = self._known
         if begin <= t < end:
             return day
@@ -188,3 +190,6 @@ class Calendar:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH_DAY = _EPOCH.toordinal()
+_LAST_DAY = date.max.toordinal()
+_DAY = 86400 * 10**9

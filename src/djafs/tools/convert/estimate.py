@@ -17,7 +17,8 @@ from djafs.disk.tar import Entry, header, padded
 from djafs.errors import LockedError, UsageError
 from djafs.model import LIVE_ROOT, Calendar, Inode
 from djafs.store.identity import read_identity
-from djafs.store.recovery import find_end, replay
+from djafs.store.recovery import find_end
+from djafs.store.replaying import replay
 from djafs.store.tree import Tree
 from djafs.tools.convert.carrying import Place, Wanted
 from djafs.tools.convert.links import Known, Links

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from resource import RUSAGE_THREAD, getrusage
 from typing import NamedTuple
 
 SMALL = 1 << 20
@@ -167,10 +167,9 @@ class Reader:
                 strict=True,
             )
             return
-        wall, busy = time.perf_counter(), time.thread_time()
+        waits = getrusage(RUSAGE_THREAD).ru_nvcsw
         found = [(name, read_file(name, directory)) for name in names]
-        wall = time.perf_counter() - wall
-        if wall > 0.01 and time.thread_time() - busy < wall / 4:
+        if getrusage(RUSAGE_THREAD).ru_nvcsw - waits >= len(names):
             self._ahead = 64
         yield from found
 
