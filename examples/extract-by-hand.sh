@@ -36,7 +36,7 @@ read_log() {
 }
 
 # What the log leads to, as lines with tabs between fields. Text is %-escaped.
-#   dir   PATH MODE UID GID MTIME
+#   dir   PATH MODE UID GID MTIME                       "." is live/ itself
 #   file  PATH MODE UID GID MTIME SIZE
 #   run   hot|archive NUMBER AT LENGTH PATH OFFSET      bytes of that file
 #   name  PATH PATH                                     a further name of that file
@@ -137,6 +137,7 @@ def path($state): . as [$dir, $name] |
 
 reduce inputs as $r ({}; apply($r)) | . as $state
 | (keys_unsorted[] | select(startswith("?")) | ["odd", .[1:]]),
+  (.i2 // empty | ["dir", ".", .mode % 4096, .uid, .gid, .mtime]),
   ([keys_unsorted[] | select(startswith("d")) | $state[.]] | group_by(.[0])[]
     | map({ino: .[0], path: (.[1:] | path($state) | escaped)}) as $names
     | $names[0].path as $path
@@ -165,7 +166,7 @@ cd "$target"
 
 lines dir | sort | while IFS=$'\t' read -r name _; do
     decode path "$name"
-    mkdir -- "./$path"
+    [ "$path" = . ] || mkdir -- "./$path"
 done
 lines file | while IFS=$'\t' read -r name _ _ _ _ size; do
     decode path "$name"
@@ -216,9 +217,9 @@ done
 lines other | while IFS=$'\t' read -r name mode; do
     echo "extract-by-hand: left out: $name (mode $(printf '%o' "$mode"))" >&2
 done
-# Directories last, the deepest first: what is made in one changes its time.
+# Directories last, the deepest first and "." in the end: what is made in one changes its time.
 lines dir | sort -r | while IFS=$'\t' read -r name mode uid gid mtime; do
     attributes "$name" "$mode" "$uid" "$gid" "$mtime"
 done
 
-echo "$(lines file | wc -l) files, $(lines dir | wc -l) directories in $target"
+echo "$(lines file | wc -l) files, $(lines dir | grep -vc "^\.$(printf '\t')") directories in $target"

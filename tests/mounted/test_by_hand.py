@@ -44,8 +44,9 @@ def extract(store: Path, target: Path) -> None:
 
 def seen(root: Path) -> dict[bytes, tuple[object, ...]]:
     """What there is below ``root``: types, modes, owners, times to the nanosecond, content."""
-    found: dict[bytes, tuple[object, ...]] = {}
     top = os.fsencode(root)
+    status = os.stat(top)
+    found: dict[bytes, tuple[object, ...]] = {b".": (status.st_mode, status.st_mtime_ns)}
     inodes: dict[int, bytes] = {}
     for directory, directories, files in os.walk(top):
         for name in sorted(directories + files):
