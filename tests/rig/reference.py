@@ -131,7 +131,7 @@ class Reference:
 
     def unlink(self, parent: int, name: bytes, t: int) -> None:
         ino = self._remove(parent, name, t)
-        if ino in self.names or self.day(self.versions[ino][-1].effective()) == self.day(t):
+        if ino in self.names or self.day(self.versions[ino][-1].effective()) >= self.day(t):
             self._gone.pop((parent, name), None)
         self._touch(parent, t, True)
         self._lose(ino, t)
