@@ -80,6 +80,7 @@ class IndexWriter:
         }
         self._since: dict[int, int] = {}
         self._dated: list[Inode] = []  # states that began before they were recorded
+        self._bound: dict[int, tuple[int, int]] = {}  # of names given in the batch: parent, made
 
     def apply(self, batch: Batch) -> None:
         """Apply ``batch`` whole or not at all (raises sqlite3.Error)."""
@@ -283,7 +284,14 @@ class IndexWriter:
         for day in {self._calendar.day_of(state.effective()) for state in states}:
             self._note_day(day)
         self._dated += states
+        self._bound = {
+            dentry.ino: (parent, dentry.made)
+            for parent, names in batch.names.items()
+            for dentry in names.values()
+            if dentry
+        }
         self._note_dated()
+        self._bound = {}
 
     def _note_dated(self) -> None:
         """Have directories begin with states that began before they were recorded."""
@@ -293,8 +301,15 @@ class IndexWriter:
             else:
                 day = self._calendar.day_of(state.effective())
                 if day < self._calendar.day_of(state.last):
-                    self._make_older(self._names(_PARENTS, state.ino, state.version), day)
+                    self._make_older(self._parents(state), day)
         self._dated.clear()
+
+    def _parents(self, state: Inode) -> list[int]:
+        """Return the directories of the names that a version of a file began with."""
+        parent, made = self._bound.get(state.ino, (0, 0))
+        if state.nlink == 1 and made == state.version:
+            return [parent]  # its only name was just given
+        return self._names(_PARENTS, state.ino, state.version)
 
     def _note_directory(self, state: Inode) -> None:
         day = self._calendar.day_of(state.effective())

@@ -121,8 +121,10 @@ class Contents:
             cid = self._index.find_content(digest)
             if cid is not None:
                 return Placed(cid, False)
-        with writing():
+        try:  # not writing(), for this is done for every file
             at = self._append(data, digest, entry)
+        except OSError as error:
+            raise WriteError(error) from error
         cid = self._next_content
         self._next_content += 1
         self._draft.fresh[digest] = cid

@@ -19,7 +19,7 @@ MOST_CHANGES = 32_768
 SLICE = 64
 """Changes that are logged between two batches of files."""
 
-INDEX_BATCH = 8192
+INDEX_BATCH = 16384
 """Changes after which the index is brought up to date."""
 
 

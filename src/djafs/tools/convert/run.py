@@ -20,6 +20,9 @@ from djafs.tools.convert.summary import Summary
 from djafs.tools.convert.target import Target
 from djafs.tools.convert.walk import StoppedError, Walk
 
+INDEX_CACHE = 64 << 20
+"""Bytes of pages of the index that are kept in memory while it grows."""
+
 Tick = Callable[[Summary], bool]
 """Called now and then with what was done so far; returns whether to stop."""
 
@@ -97,6 +100,8 @@ class Conversion:
         )
         self.intake = Intake(store, self.contents, summary)
         self.target = Target(store.tree, store.read)
+        # So much of the index changes with each batch.
+        store.recovered.writing.connection.execute(f"PRAGMA cache_size = -{INDEX_CACHE >> 10}")
 
     def __enter__(self) -> Conversion:
         return self
