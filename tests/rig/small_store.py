@@ -177,6 +177,9 @@ def tables_of(layout: Layout) -> dict[str, list[tuple[object, ...]]]:
 
 
 def rows_of(db: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
-    return {
+    """Return all rows, but for inodes that only an open file keeps: that is not logged."""
+    found = {
         table: sorted(db.execute(f"SELECT * FROM {table}").fetchall(), key=repr) for table in TABLES
     }
+    found["inode"] = [row for row in found["inode"] if row[2]]
+    return found

@@ -9,7 +9,7 @@ import os
 import re
 from dataclasses import dataclass
 
-_NUMBERED = re.compile(r"(\d{8,})\.(log|djfl|djfl\.zst|tar\.zst|djfm)\Z")
+_NUMBERED = re.compile(r"(\d{8,})\.(log|djfl|djfl\.zst|djfc\.zst|tar\.zst|djfm)\Z")
 
 INDEX_SUFFIXES = ("", "-wal", "-shm", "-journal")
 """What SQLite appends to the name of the index for the files beside it."""
@@ -72,6 +72,15 @@ class Layout:
     def closed_lookup_segment(self, number: int) -> str:
         """Path of lookup segment ``number`` once it is compressed."""
         return os.path.join(self.lookups, f"{number:08d}.djfl.zst")
+
+    def checkpoint(self, number: int) -> str:
+        """Path of the checkpoint of the log up to and with segment ``number``."""
+        return os.path.join(self.lookups, f"{number:08d}.djfc.zst")
+
+    @property
+    def checkpoint_index(self) -> str:
+        """The index from which a checkpoint is made, while that lasts."""
+        return os.path.join(self.root, "checkpoint.sqlite")
 
     def archive(self, number: int) -> str:
         """Path of archive ``number`` (1 and up)."""

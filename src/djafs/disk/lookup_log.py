@@ -372,13 +372,20 @@ def open_segment(layout: Layout, number: int) -> BinaryIO:
     Raises LookupLogDamageError when it is missing.
     """
     path = segment_path(layout, number)
+    file = _open(path)
+    return io.BufferedReader(_Inflated(file), 1 << 18) if path.endswith(".zst") else file
+
+
+def open_compressed(path: str) -> BinaryIO:
+    """Open a compressed file for reading its lines (raises LookupLogDamageError)."""
+    return io.BufferedReader(_Inflated(_open(path)), 1 << 18)
+
+
+def _open(path: str) -> BinaryIO:
     try:
-        file = open(path, "rb", opener=_no_follow)  # noqa: SIM115 (handed to the caller)
+        return open(path, "rb", opener=_no_follow)
     except OSError as error:
         raise LookupLogDamageError(f"{path} cannot be read: {error.strerror}") from error
-    if not path.endswith(".zst"):
-        return file
-    return io.BufferedReader(_Inflated(file), 1 << 18)
 
 
 class _Inflated(io.RawIOBase):

@@ -124,6 +124,7 @@ class Daemon:
         self._pack.set()
         self._store.syncer.wake.set()
         self._collector.close()
+        self._log_keeper.close()
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()
@@ -201,10 +202,10 @@ class Daemon:
                 self._collector.collect(settle)
 
     def _keep_log(self) -> None:
-        """Compress what is full of the lookup log."""
+        """Compress what is full of the lookup log, and have checkpoints made."""
         while not self._stopping.wait(LOG_INTERVAL):
             with self._telling("the log stays as it is"):
-                self._log_keeper.close_segments()
+                self._log_keeper.keep()
 
     def _collect_now(self, compact: bool) -> dict[str, Any]:
         """Pack what has settled, and compact it all if asked to, for ``djafs gc``."""
@@ -214,6 +215,7 @@ class Daemon:
             done = self._collector.collect(settle)
             if compact:
                 done = done.joined(self._collector.compact())
+                self._log_keeper.checkpoint()
             return dataclasses.asdict(done)
         except (DjafsError, OSError, sqlite3.Error) as error:
             return {"error": f"{self._store.layout.root}: packing failed: {error}"}

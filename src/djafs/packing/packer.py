@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from djafs.disk.host import Host
 from djafs.disk.layout import Layout
@@ -86,21 +86,29 @@ class Packer:
         """
         command = [sys.executable, "-m", "djafs.packing.survey", os.path.abspath(self._layout.root)]
 
-        def read(process: subprocess.Popen[bytes]) -> Reached:
+        return Reached(self.ask(command))
+
+    def ask(self, command: list[str]) -> Any:  # noqa: ANN401 (whatever the answer is)
+        """Return the one thing that a process of ours answers (raises as :meth:`run` does)."""
+
+        def read(process: subprocess.Popen[bytes]) -> Any:  # noqa: ANN401
             assert process.stdin is not None
             assert process.stdout is not None
             process.stdin.close()
             kind, *fields = wire.read(_reader(process.stdout.fileno(), None))
-            if kind != "reached":
-                raise PackingError(f"the archives could not be surveyed: {fields[0]}")
-            return Reached(fields[0])
+            if kind == "error":
+                raise PackingError(str(fields[0]))
+            return fields[0]
 
         return self._attend(command, read)
 
     def _attend(
         self, command: list[str], converse: Callable[[subprocess.Popen[bytes]], _Answer]
     ) -> _Answer:
-        """Start a process, have ``converse`` speak with it, and see that it ends."""
+        """Start a process, have ``converse`` speak with it, and see that it ends.
+
+        The process is told this one's id last. Raises as :meth:`run` does.
+        """
         with tempfile.TemporaryFile() as stderr:
             process = self._spawn(command, stderr)
             try:

@@ -1,32 +1,160 @@
 """Keeps the lookup log small: closes full segments, and has checkpoints made.
 
-Called from a thread of the daemon that may wait; nothing here holds the guard for long.
+Called from a thread of the daemon that may wait; nothing here holds the guard for long. The
+order of steps, each of which may be the last before a crash (docs/ordering.md):
+
+1. A segment that is full, durable and in the index is compressed and read back, gets its name, and
+   then the plain one goes.
+2. A checkpoint is made from the one before and the closed segments since, read back, and gets its
+   name.
+3. When that is durable, the checkpoint before and the segments that it covers go; but never the
+   last segment, nor one that the index has not left.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+from djafs.disk import lookup_log
+from djafs.disk.checkpoint import checkpoint_numbers
 from djafs.disk.layout import numbers
 from djafs.disk.log_closing import close_segment
+from djafs.packing.packer import Packer
 from djafs.store.store import Store
 
 
-class LogKeeper:
-    """Keeps the log of one store."""
+@dataclass(frozen=True)
+class Pace:
+    """When a checkpoint is due, by the bytes of the closed segments that it would spare.
 
-    def __init__(self, store: Store) -> None:
+    While the store changes, it must spare as much as the last one has, and ``least``: so all
+    checkpoints together cost but a constant factor of the log, and log and checkpoint take about
+    twice the room of the state. When nothing has changed for ``rest`` seconds a quarter of that is
+    enough; the open segment is then ended too.
+    """
+
+    least: int = 8 << 20
+    least_at_rest: int = 1 << 20
+    rest: float = 60.0
+
+
+class LogKeeper:
+    """Keeps the log of one store. Any thread may call it; one call at a time does something."""
+
+    def __init__(self, store: Store, pace: Pace | None = None) -> None:
         self._store = store
+        self._pace = pace or Pace()
+        self._runner = Packer(store.layout)
+        self._turn = threading.Lock()
+        self._last = (-1, 0.0)  # the last change that was seen, and when
+
+    def close(self) -> None:
+        """Stop what is under way, and wait for its end."""
+        self._runner.kill()
+        with self._turn:
+            pass
+
+    def keep(self) -> None:
+        """Do what is due. Raises PackingError, ReadOnlyStoreError, DamageError, OSError."""
+        with self._turn:
+            self._close_segments()
+            pace, last = self._pace, self._last_size()
+            if self._spared() >= max(pace.least, last):
+                self._make()
+            elif self._is_at_rest() and self._spared(opened=True) >= max(
+                pace.least_at_rest, last // 4
+            ):
+                self._end_segment()
+                self._make()
+
+    def checkpoint(self) -> None:
+        """Make a checkpoint of all that is logged. Raises as :meth:`keep` does."""
+        with self._turn:
+            self._end_segment()
+            self._make()
 
     def close_segments(self) -> int:
         """Compress each segment that is full, durable and in the index; return how many.
 
         Raises OSError, LookupLogDamageError.
         """
+        with self._turn:
+            return self._close_segments()
+
+    def _close_segments(self) -> int:
         store = self._store
-        with store.guard:
-            below = min(store.syncer.applied.segment, store.log.position.segment)
         closed = 0
         for number in numbers(store.layout.lookups, "djfl"):
-            if number < below:
+            if number < self._below():
                 close_segment(store.host, store.layout, number)
                 closed += 1
         return closed
+
+    def _below(self) -> int:
+        """Return the first segment that is still written, or that the index is still in."""
+        store = self._store
+        with store.guard:
+            return min(store.syncer.applied.segment, store.log.position.segment)
+
+    # When
+
+    def _last_size(self) -> int:
+        layout = self._store.layout
+        known = checkpoint_numbers(layout)
+        return os.path.getsize(layout.checkpoint(known[-1])) if known else 0
+
+    def _spared(self, opened: bool = False) -> int:
+        """Return the bytes that a checkpoint would spare; plain ones count as compressed."""
+        layout = self._store.layout
+        covered = max(checkpoint_numbers(layout), default=0)
+        closed = [n for n in numbers(layout.lookups, "djfl.zst") if n > covered]
+        size = sum(os.path.getsize(layout.closed_lookup_segment(number)) for number in closed)
+        if opened:
+            plain = [n for n in numbers(layout.lookups, "djfl") if n > covered]
+            size += sum(os.path.getsize(layout.lookup_segment(number)) for number in plain) // 5
+        return size
+
+    def _is_at_rest(self) -> bool:
+        changed, now = self._store.syncer.changed, time.monotonic()
+        if changed != self._last[0]:
+            self._last = (changed, now)
+        return now - self._last[1] >= self._pace.rest
+
+    # Doing it
+
+    def _end_segment(self) -> None:
+        """Let the open segment be closed, and close it."""
+        store = self._store
+        with store.guard:
+            store.log.roll(store.clock())
+        store.syncer.flush()
+        self._close_segments()
+
+    def _make(self) -> None:
+        """Have a checkpoint made of all closed segments, and remove what it makes needless."""
+        store, layout = self._store, self._store.layout
+        closed = [n for n in numbers(layout.lookups, "djfl.zst") if n < self._below()]
+        if not closed or closed[-1] in checkpoint_numbers(layout):
+            return
+        number = closed[-1]
+        self._write(number)
+        path = layout.checkpoint(number)
+        store.host.rename(path + ".tmp", path, "checkpoint.rename")
+        store.host.sync_directory(layout.lookups, "checkpoint.sync-directory")
+        for older in checkpoint_numbers(layout):
+            if older < number:
+                store.host.unlink(layout.checkpoint(older), "checkpoint.unlink")
+        last = lookup_log.segment_numbers(layout)[-1]
+        for segment in closed:
+            if segment < last:
+                store.host.unlink(layout.closed_lookup_segment(segment), "checkpoint.unlink-log")
+        store.host.sync_directory(layout.lookups, "checkpoint.sync-directory")
+
+    def _write(self, number: int) -> None:
+        """Write the draft of a checkpoint, in a process of its own, and have it read back."""
+        root = os.path.abspath(self._store.layout.root)
+        self._runner.ask([sys.executable, "-m", "djafs.store.checkpoints", root, str(number)])

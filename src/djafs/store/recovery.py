@@ -11,6 +11,7 @@ import sqlite3
 from typing import NamedTuple
 
 from djafs.disk import lookup_log
+from djafs.disk.checkpoint import checkpoint_numbers
 from djafs.disk.host import Host
 from djafs.disk.hot_log import HotReader, pack_checksums
 from djafs.disk.index import Index
@@ -20,9 +21,10 @@ from djafs.disk.lookup_log import START, LookupReader, Position
 from djafs.disk.records import Sync, Write
 from djafs.errors import HotLogDamageError, IndexDamageError, LookupLogDamageError
 from djafs.model import Calendar
-from djafs.store.changes import Changes
-from djafs.store.plausible import MISFITS, Plausible, check_run
-from djafs.store.syncer import BATCH, is_full
+from djafs.store.checkpoints import load_newest, remove_checkpoint_index
+from djafs.store.plausible import check_run
+from djafs.store.replaying import replay
+from djafs.store.syncer import is_full
 from djafs.store.tree import Tree
 
 
@@ -46,11 +48,13 @@ def recover(host: Host, layout: Layout, store: str, calendar: Calendar) -> Recov
     """
     tail = read_tail(layout, store)
     end = tail.end
-    if end == START and numbers(layout.archives, "tar.zst"):
+    if end == START and (numbers(layout.archives, "tar.zst") or checkpoint_numbers(layout)):
         raise LookupLogDamageError(
-            f"{layout.lookups} has no lookup log, but there are archives; run djafs validate -v"
+            f"{layout.lookups} has no lookup log, but there are archives or checkpoints; "
+            "run djafs validate -v"
         )
     remove_behind(host, layout, end)
+    remove_checkpoint_index(host, layout)
     settle(host, layout, tail)
     rebuilt = None
     try:
@@ -67,6 +71,8 @@ def recover(host: Host, layout: Layout, store: str, calendar: Calendar) -> Recov
     host.sync_directory(layout.root, "recovery.sync-directory")
     try:
         index = Index.create(layout.index)
+        if load_newest(layout, store, index).position.seq > end.seq:
+            raise LookupLogDamageError(f"{layout.lookups} ends before its last checkpoint")
         found = _follow(layout, store, calendar, index, tail, rebuilt if end != START else None)
     except LookupLogDamageError:
         _rename_index(host, layout.old_index, layout.index)
@@ -114,38 +120,6 @@ def _follow(
         raise
     replayed = tail.end.seq - start.seq
     return Recovered(tree, writer, reading, writing, tail.end, replayed, rebuilt, tail.cut)
-
-
-def replay(
-    layout: Layout, store: str, tree: Tree, writer: IndexWriter, start: Position, end: Position
-) -> None:
-    """Apply the log from ``start`` to ``end`` to the tree, and to the index batch by batch.
-
-    Raises LookupLogDamageError.
-    """
-    changes = Changes(tree)
-    check = Plausible(tree).check
-    reader = LookupReader(layout, store, start)
-    for record, position in reader:
-        if position.seq > end.seq:
-            break
-        try:
-            check(record)
-            changes.apply(record)
-        except MISFITS as error:
-            raise LookupLogDamageError(
-                f"record {record.seq} of the lookup log does not fit what is before it: {error!r}; "
-                "run djafs validate -v"
-            ) from error
-        if len(tree.batch) >= BATCH or tree.batch.sealed:
-            writer.apply(tree.freeze(position))
-            tree.thaw()
-    if reader.damage is not None and reader.position.seq < end.seq:
-        raise LookupLogDamageError(f"{reader.damage}; run djafs validate -v")
-    if len(tree.batch):
-        writer.apply(tree.freeze(end))
-        tree.thaw()
-    writer.checkpoint()
 
 
 class Tail(NamedTuple):

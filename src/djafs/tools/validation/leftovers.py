@@ -10,11 +10,11 @@ from djafs.disk.layout import Layout
 from djafs.tools.validation.findings import Finding, Kind
 
 _ROOT = re.compile(
-    r"djafs\.json(\.tmp)?|hot|lookups|archives|lock|reserve(\.tmp)?|lost\+found|index(\.old)?\.sqlite(-wal|-shm|-journal)?"
+    r"djafs\.json(\.tmp)?|hot|lookups|archives|lock|reserve(\.tmp)?|lost\+found|(index(\.old)?|checkpoint)\.sqlite(-wal|-shm|-journal)?"
 )
 _INSIDE = {
     "hot": re.compile(r"\d{8,}\.log"),
-    "lookups": re.compile(r"\d{8,}\.djfl(\.zst)?(\.tmp)?"),
+    "lookups": re.compile(r"\d{8,}\.(djfl(\.zst)?|djfc\.zst)(\.tmp)?"),
     "archives": re.compile(r"(\d{8,})\.(tar\.zst|djfm)(\.tmp)?"),
 }
 

@@ -11,9 +11,10 @@ import zstandard
 
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
-from djafs.disk.lookup_log import START, Line, Position
+from djafs.disk.lookup_log import Line, Position
 from djafs.errors import LookupLogDamageError
 from djafs.model import Calendar
+from djafs.store.checkpoints import load_newest
 from djafs.store.recovery import find_end
 from djafs.tools.validation.findings import MOST_DETAILS, Finding, Kind, Tell
 from djafs.tools.validation.log_lines import Gap, LogLines
@@ -66,14 +67,16 @@ class LogCheck:
         self._target = stored.position() if stored is not None else None
         self._compare = compare
         self._tell = tell
-        self._lines = LogLines(layout, store)
         self._end: Position | None = None  # of a log that nobody writes: where recovery ends it
         self._gaps: dict[str, _Gaps] = {}
         self._last_time = 0
         self._open_gap: _Gaps | None = None
         self._following = True  # the basis has all lines up to here
         self.compared = False
-        self.basis = Rebuild(workspace.new_index(), calendar)
+        index = workspace.new_index()
+        self._begin, self._bad_checkpoints = load_newest(layout, store, index)
+        self._lines = LogLines(layout, store, self._begin)
+        self.basis = Rebuild(index, calendar)
 
     @property
     def records(self) -> int:
@@ -88,7 +91,10 @@ class LogCheck:
     def run(self) -> None:
         """Check the log, and tell what is wrong with it."""
         tail = self._find_end()
-        self._reached(START)
+        for damage in self._bad_checkpoints:
+            where, _, what = damage[len(self._layout.root) + 1 :].partition(" is damaged: ")
+            self._tell(Finding(Kind.LOG_DAMAGED, where, what))
+        self._reached(self._begin)
         for item in self._read():
             if isinstance(item, Gap):
                 self._note_gap(item)

@@ -44,10 +44,10 @@ class LogLines:
     Iterate again to go on from where it ended: a running daemon may have written more.
     """
 
-    def __init__(self, layout: Layout, store: str) -> None:
+    def __init__(self, layout: Layout, store: str, start: Position = START) -> None:
         self._layout = layout
         self._store = store
-        self.position = START
+        self.position = start
         self.lines = 0
 
     def __iter__(self) -> Iterator[Line | Gap]:

@@ -1,0 +1,134 @@
+"""Rows of the index as the lines of a checkpoint have them (docs/formats/checkpoint.md).
+
+A line has the columns of its row by their names, without those that are NULL; bytes, which JSON
+does not have, are written as in the lookup log, and what only makes the index fast is left out.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+from zlib import crc32
+
+import msgspec
+
+from djafs.disk import rows
+from djafs.disk.extents import Extent
+from djafs.disk.hot_log import pack_checksums
+from djafs.disk.records import bytes_of, text_of
+
+Line = dict[str, Any]
+
+_DERIVED = {"hot", "hash"}
+_NOT_STATE = {"schema", "segment", "offset", "seq", "chain"}  # the first line has them
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack_extra = msgspec.msgpack.Decoder(rows.Extra).decode
+
+
+class Table:
+    """One table of the index: its rows to lines, and back."""
+
+    def __init__(self, db: sqlite3.Connection, name: str) -> None:
+        self.name = name
+        info = db.execute(f"PRAGMA table_info({name})").fetchall()
+        self.columns: list[str] = [column[1] for column in info]
+        keys = sorted((column[5], column[1]) for column in info if column[5])
+        order = ", ".join(key for _, key in keys)
+        columns = ", ".join(self.columns)
+        self.select = f"SELECT {columns} FROM {name} ORDER BY {order}"
+        marks = ", ".join("?" * len(self.columns))
+        self.insert = f"INSERT OR REPLACE INTO {name} ({columns}) VALUES ({marks})"
+
+    def keeps(self, row: rows.Row) -> bool:
+        """Return whether a row has a line: what says where in the log the index is, has none."""
+        return self.name != "state" or row[0] not in _NOT_STATE
+
+    def line_of(self, row: rows.Row) -> Line:
+        """Return the fields of a row."""
+        line: Line = {"row": self.name}
+        for column, value in zip(self.columns, row, strict=True):
+            if value is None or column in _DERIVED:
+                continue
+            if column == "extents":
+                line[column] = [_extent_fields(e) for e in rows.unpack_extents(value)]
+            elif column == "extra":
+                line.update(_extra_fields(_unpack_extra(value)))
+            elif column == "digest":
+                line["sha256"] = value.hex()
+            else:
+                line[column] = text_of(value) if isinstance(value, bytes) else value
+        return line
+
+    def row_of(self, line: Line) -> rows.Row:
+        """Return the row of a line.
+
+        Raises ValueError, TypeError or KeyError when it is not a line of this table.
+        """
+        fields = dict(line)
+        del fields["row"]
+        values: Line = {}
+        if "extents" in fields:
+            extents = [_extent_of(extent) for extent in fields.pop("extents")]
+            values["extents"] = rows.pack_extents(extents) or b"\x90"
+            values["hot"] = rows.hot_of(extents)
+        if "name" in fields:
+            values["name"] = bytes_of(fields.pop("name"))
+            values["hash"] = crc32(values["name"])
+        if "sha256" in fields:
+            values["digest"] = bytes.fromhex(fields.pop("sha256"))
+        if "extra" in self.columns:
+            values["extra"] = _extra_of(fields)
+        for column in self.columns:
+            if column in fields:
+                values[column] = fields.pop(column)
+        if fields:
+            raise ValueError(f"{self.name} has no {', '.join(fields)}")
+        return tuple(values.get(column) for column in self.columns)
+
+
+def tables_of(db: sqlite3.Connection) -> dict[str, Table]:
+    """Return all tables of an index by their names."""
+    query = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid"
+    return {name: Table(db, name) for (name,) in db.execute(query).fetchall()}
+
+
+def _extent_fields(extent: Extent) -> list[Any]:
+    if not extent.segment:
+        return list(extent[:5])
+    crcs = extent.crcs
+    sums = [int.from_bytes(crcs[n : n + 4], "little") for n in range(0, len(crcs), 4)]
+    return [*extent[:6], sums]
+
+
+def _extent_of(fields: list[Any]) -> Extent:
+    if len(fields) == 5:
+        return Extent(*fields)
+    offset, length, segment, at, base, span, crcs = fields
+    return Extent(offset, length, segment, at, base, span, pack_checksums(crcs))
+
+
+def _extra_fields(extra: rows.Extra) -> Line:
+    line: Line = {}
+    if extra.r:
+        line["rdev"] = extra.r
+    if extra.t is not None:
+        line["target"] = text_of(extra.t)
+    if extra.x:
+        line["xattrs"] = [[text_of(name), value] for name, value in extra.x.items()]
+    if extra.b:
+        line["born"] = [list(pair) for pair in extra.b.items()]
+    return line
+
+
+def _extra_of(fields: Line) -> bytes | None:
+    target, xattrs, born = (fields.pop(name, None) for name in ("target", "xattrs", "born"))
+    extra = rows.Extra(
+        fields.pop("rdev", 0),
+        None if target is None else bytes_of(target),
+        {bytes_of(n): msgspec.convert(v, bytes) for n, v in xattrs} if xattrs else None,
+        {int(version): int(begin) for version, begin in born} if born else None,
+    )
+    if extra == rows.Extra():
+        return None
+    return _pack(extra)
