@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import stat
 
 import pytest
 
+from rig.mount import Mount
 from rig.twins import Site, Twins
 
 KINDS = ("file", "directory", "full directory", "symlink", "fifo", "device", "missing")
@@ -157,3 +159,20 @@ def test_links_in_number(twins: Twins):
         at.stat("f")
 
     twins.both(scenario)
+
+
+def test_live_and_snapshots_are_two_filesystems(shared_mount: Mount, twins: Twins):
+    file = twins.live / "f"
+    file.write_bytes(b"content")
+    latest = shared_mount.snapshots / "latest" / twins.live.name
+    for move in (os.rename, os.link):
+        for source, target in ((file, latest / "new"), (latest / "f", twins.live / "new")):
+            with pytest.raises(OSError, match="cross-device") as raised:
+                move(source, target)
+            assert raised.value.errno == errno.EXDEV
+        with pytest.raises(OSError, match="Read-only") as raised:
+            move(latest / "f", latest / "new")
+        assert raised.value.errno == errno.EROFS
+    with pytest.raises(OSError, match="Read-only"):
+        os.rename(shared_mount.live, shared_mount.mountpoint / "other")
+    assert os.listdir(twins.live) == ["f"]
