@@ -1,6 +1,6 @@
 # What one does with a clone of djafs. Each target does the set-up that it needs.
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test model stress lint bench clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
@@ -13,6 +13,14 @@ demo: setup ## Mount a store, bring documents in, pack, look back in time
 
 test: ## Lint and run all tests, on every Python of 3.10 to 3.13 that is here
 	@scripts/test
+
+model: setup ## Compare with a plain directory at random, for about an hour
+	@DJAFS_MODEL_EXAMPLES=$${DJAFS_MODEL_EXAMPLES:-2000} DJAFS_MODEL_STEPS=$${DJAFS_MODEL_STEPS:-80} \
+		DJAFS_EXERCISER_OPERATIONS=$${DJAFS_EXERCISER_OPERATIONS:-300000} \
+		.venv/bin/python -m pytest tests/model
+
+stress: setup ## Run stress-ng on a mount (apt install stress-ng)
+	@scripts/stress
 
 lint: setup ## Check style, types and the direction of imports
 	@scripts/lint
