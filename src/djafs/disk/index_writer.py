@@ -50,6 +50,9 @@ _KEEP_FIRST = (
     "INSERT OR IGNORE INTO binding (parent, name, day, ino, made) SELECT parent, name, day - 1,"
     " ino, 2 FROM binding WHERE parent = ? AND name = ? AND day = ? AND made = 1"
 )
+_LAST_BINDINGS = (
+    "SELECT day, ino, made FROM binding WHERE parent = ? AND name = ? ORDER BY day DESC LIMIT 3"
+)
 _REMOVE_BINDING = "DELETE FROM binding WHERE parent = ? AND name = ? AND day = ?"
 _CLOSE_GAP = (
     "DELETE FROM binding WHERE parent = ? AND name = ? AND day >= ? AND ino IS NULL AND made = 3"
@@ -87,6 +90,7 @@ class IndexWriter:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._apply_live(batch)
+            self._note_vacated(batch)  # before events: a Sweep asks for them
             for event in batch.events:
                 self._apply_event[type(event)](event)
             self._apply_contents(batch)
@@ -124,14 +128,15 @@ class IndexWriter:
             ],
         )
         if batch.parts:
-            empty = [key for key, part in batch.parts.items() if not (part and part.extents)]
-            run("DELETE FROM part WHERE ino = ? AND part = ?", empty)
+            gone = [key for key, part in batch.parts.items() if part is None]
+            run("DELETE FROM part WHERE ino = ? AND part = ?", gone)
             run(
                 _PART,
                 [
-                    (*key, p.version, rows.pack_extents(p.extents), rows.hot_of(p.extents))
+                    # One that became empty is kept: since which version it is matters.
+                    (*key, p.version, rows.pack_part(p.extents), rows.hot_of(p.extents))
                     for key, p in batch.parts.items()
-                    if p and p.extents
+                    if p is not None
                 ],
             )
 
@@ -161,6 +166,8 @@ class IndexWriter:
             "hot": batch.last_segment,
         }
         self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state.items())
+
+    def _note_vacated(self, batch: Batch) -> None:
         if batch.vacated is not None:
             self._db.execute("DELETE FROM vacated")
             self._db.executemany(
@@ -215,26 +222,14 @@ class IndexWriter:
             self._bind(parent, name, day, None, made)
 
     def _last_binding(self, parent: int, name: bytes) -> tuple[int, int | None]:
-        row = self._db.execute(
-            "SELECT day, ino, made FROM binding WHERE parent = ? AND name = ?"
-            " ORDER BY day DESC LIMIT 1",
-            (parent, name),
-        ).fetchone()
-        if row is None:
-            return 0, None
-        day, ino, made = row
-        if made != 2:
-            return day, ino
-        self._note_dated()
-        if self._since_of(ino) <= day:
-            return day + 1, None
-        # No day shows it: what came before it counts.
-        self._db.execute(_REMOVE_BINDING, (parent, name, day))
-        before = self._last_binding(parent, name)
-        if before[1] is None:
-            return before
-        self._bind(parent, name, day + 1, None)
-        return day + 1, None
+        """Return the day on which a name was last bound, and to what; (0, None) for never."""
+        for day, ino, made in self._db.execute(_LAST_BINDINGS, (parent, name)).fetchall():
+            if made != 2:
+                return day, ino
+            self._note_dated()
+            if self._since_of(ino) <= day:
+                return day + 1, None
+        return 0, None
 
     def _begin_day(self, parent: int, name: bytes, begin: int) -> int:
         # A binding never begins before the previous binding of that name ended.
@@ -251,6 +246,8 @@ class IndexWriter:
         elif event.trace and event.first and last_day < end - 1:
             # No day's end saw it, but what is in the directory may make it older.
             self._bind(parent, name, end - 1, ino, 2)
+            if last_ino is not None:
+                self._bind(parent, name, end, None)
         elif last_ino is not None:
             self._bind_nothing(parent, name, end, 0 if event.trace else 3)
         self._note_day(end)

@@ -105,7 +105,7 @@ CREATE TABLE binding (
     ino    INTEGER,
     made   INTEGER,            -- of a directory's first names, which are as old as what is in it
                                -- (`since`): 1; 2 when it was gone at the end of its first day,
-                               -- `day` is the day before that, and nothing follows it.
+                               -- `day` is the day before that, the last one that may show it.
                                -- Of nothing: 3 when what ended left no trace
     PRIMARY KEY (parent, name, day)
 ) WITHOUT ROWID;

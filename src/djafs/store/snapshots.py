@@ -155,10 +155,11 @@ class Snapshots:
         before = 0  # a name never begins before the one before it ended
         for day, ino, made in self._db.execute(_BINDINGS, (parent, name)):
             since = self._since(ino) if ino is not None and made else NO_DAY
-            if made != 2 or since <= day:
-                begin = max(min(day, since), before) if ino is not None else day
-                found.append(_Span(begin, ino, before := day))
-            if made == 2 and found and found[-1].ino is not None:
+            if made == 2 and since > day:
+                continue
+            begin = max(min(day, since), before) if ino is not None else day
+            found.append(_Span(begin, ino, before := day))
+            if made == 2:
                 found.append(_Span(day + 1, None, before := day + 1))
         return found
 
