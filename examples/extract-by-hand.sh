@@ -21,18 +21,29 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# The lookup log, oldest segment first. A last line that a crash has cut off is left out.
-# Times become strings: they have more digits than jq's numbers keep.
+# numbers SUFFIX: the numbers of the files in lookups/ that are named so, ascending.
+numbers() {
+    find "$store/lookups" -name "*.$1" | sed -nE "s|.*/([0-9]{8,})\.$1$|\1|p" | sort -n
+}
+
+# The newest checkpoint, if there is one, and the segments of the lookup log behind it. A last line
+# that a crash has cut off is left out. Times become strings: they have more digits than jq's numbers
+# keep.
 read_log() {
-    local number
-    for number in $(find "$store/lookups" -name '*.djfl' -o -name '*.djfl.zst' |
-        sed -nE 's|.*/([0-9]{8,})\.djfl(\.zst)?$|\1|p' | sort -nu); do
-        if [ -e "$store/lookups/$number.djfl" ]; then
-            cat "$store/lookups/$number.djfl"
-        else
-            zstd -dcq "$store/lookups/$number.djfl.zst"
-        fi
-    done | grep -a '^{.*}$' | sed -E 's/,"(t|mtime|atime)":(-?[0-9]+)/,"\1":"\2"/g'
+    local checkpoint number
+    checkpoint=$(numbers djfc.zst | tail -1)
+    {
+        if [ -n "$checkpoint" ]; then zstd -dcq "$store/lookups/$checkpoint.djfc.zst"; fi
+        { numbers djfl && numbers djfl.zst; } | sort -nu | while read -r number; do
+            if [ "$((10#$number))" -le "$((10#${checkpoint:-0}))" ]; then
+                continue
+            elif [ -e "$store/lookups/$number.djfl" ]; then
+                cat "$store/lookups/$number.djfl"
+            else
+                zstd -dcq "$store/lookups/$number.djfl.zst"
+            fi
+        done
+    } | grep -a '^{.*}$' | sed -E 's/,"(t|mtime|atime)":(-?[0-9]+)/,"\1":"\2"/g'
 }
 
 # What the log leads to, as lines with tabs between fields. Text is %-escaped.
@@ -71,6 +82,8 @@ def joined:
     if length > 0 and .[-1][2] == 0 and $run[2] == 0 and .[-1][4] == $run[4]
       and .[-1][0] + .[-1][1] == $run[0] and .[-1][3] + .[-1][1] == $run[3]
     then .[-1][1] += $run[1] else . + [$run] end);
+def run($number):
+  [.[0] + $number * part, .[1], .[2], .[3], if .[2] > 0 then 0 else .[4] end];
 def is($type): (.mode / 4096 | floor) == $type;
 
 def apply($r):
@@ -79,10 +92,21 @@ def apply($r):
     .["d\($dir)/\($name)"] = [$ino, $dir, $name]
     | .["i\($ino)"] as $i | if $i | is(4) then .["p\($ino)"] = [$dir, $name] else . end
     | if $quietly then . else touch($dir) end;
+  def row($r):
+    if $r.row == "inode" then
+      ([$r | {mode, uid, gid, size, mtime, target, runs: (.extents // [] | map(run(0)))}] | .[0]) as $new
+      | .["i\($r.ino)"] = $new
+    elif $r.row == "part" then
+      .["i\($r.ino)"] as $i
+      | ([$i | .runs += ($r.extents | map(run($r.part)))] | .[0]) as $new | .["i\($r.ino)"] = $new
+    elif $r.row == "dentry" then bind($r.parent; $r.name; $r.ino; true)
+    elif $r.row == "content" then .["c\($r.cid)"] = [$r.archive, $r.at]
+    else . end;
   def unbind($dir; $name): del(.["d\($dir)/\($name)"]) | touch($dir);
   def change(f):
     .["i\($r.ino)"] as $i | if $i then ([$i | f] | .[0]) as $new | .["i\($r.ino)"] = $new else . end;
-  if $r.op == "create" then
+  if $r.row then row($r)
+  elif $r.op == "create" then
     ([{mode: $r.mode, uid: $r.uid, gid: $r.gid, size: 0, mtime: ($r.mtime // $r.t), runs: [],
         target: $r.target}] | .[0]) as $new
     | .["i\($r.ino)"] = $new | if $r.name == "" then . else bind($r.dir; $r.name; $r.ino; $r.mtime != null) end

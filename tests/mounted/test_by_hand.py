@@ -22,7 +22,9 @@ pytestmark = pytest.mark.skipif(
 
 def extract(store: Path, target: Path) -> None:
     """Run the script, with a PATH on which there is neither djafs nor Python."""
-    needed = "bash cat chmod chown dd find grep id jq ln ls mkdir mktemp printf rm sed sort touch"
+    needed = (
+        "bash cat chmod chown dd find grep id jq ln ls mkdir mktemp printf rm sed sort tail touch"
+    )
     tools = target.with_name("tools")
     tools.mkdir(exist_ok=True)
     for program in [*needed.split(), "truncate", "wc", "zstd"]:
@@ -148,6 +150,31 @@ def test_every_live_document_comes_back(mount_store, store: Path, tmp_path: Path
         assert mount.gc()["files"] > 0
     expected = seen(mount.live)
     assert len(expected) > 50
+    mount.unmount()
+    delete_index(store)
+    extract(store, tmp_path / "by-hand")
+    assert seen(tmp_path / "by-hand") == expected
+
+
+def test_a_checkpoint_and_what_is_behind_it(mount_store, store: Path, tmp_path: Path):
+    pytest.importorskip("djafs.disk.checkpoint")
+    from djafs.store.log_keeper import LogKeeper
+    from djafs.store.store import Store
+
+    mount: Mount = mount_store("--gc-interval=3600")
+    write_small(mount.live)
+    write_large(mount.live)
+    mount.unmount()
+    opened = Store.open(os.fspath(store))
+    opened.syncer.flush()
+    keeper = LogKeeper(opened)
+    keeper.checkpoint()
+    keeper.close()
+    opened.close()
+    assert len(list((store / "lookups").glob("*.djfc.zst"))) == 1
+    mount.start()
+    change(mount.live)
+    expected = seen(mount.live)
     mount.unmount()
     delete_index(store)
     extract(store, tmp_path / "by-hand")
