@@ -63,6 +63,30 @@ def linkat(old: str, new: str, flags: int = AT_SYMLINK_FOLLOW) -> None:
     _check(_libc.linkat(AT_FDCWD, os.fsencode(old), AT_FDCWD, os.fsencode(new), flags))
 
 
+class _FileHandle(ctypes.Structure):
+    _fields_ = (
+        ("size", ctypes.c_uint),
+        ("type", ctypes.c_int),
+        ("handle", ctypes.c_uint8 * 128),
+    )
+
+
+def name_to_handle(path: str) -> tuple[int, bytes]:
+    """Return what names a file for good, as NFS servers use it."""
+    handle = _FileHandle(128)
+    mount = ctypes.c_int()
+    arguments = (ctypes.byref(handle), ctypes.byref(mount), 0)
+    _check(_libc.name_to_handle_at(AT_FDCWD, os.fsencode(path), *arguments))
+    return handle.type, bytes(handle.handle[: handle.size])
+
+
+def open_by_handle(mount: int, named: tuple[int, bytes], flags: int) -> int:
+    """Open a file by its handle in the filesystem of descriptor ``mount``."""
+    handle = _FileHandle(len(named[1]), named[0])
+    ctypes.memmove(handle.handle, named[1], len(named[1]))
+    return _check(_libc.open_by_handle_at(mount, ctypes.byref(handle), flags))
+
+
 class Listing:
     """An open directory stream: opendir(3) to closedir(3)."""
 

@@ -37,7 +37,7 @@ LOG_INTERVAL = 5.0
 DESCRIPTORS = 4096
 """Open files that are enough for everything that is kept open."""
 
-_FLAGS = DEFAULT_FLAGS | InitFlag.HANDLE_KILLPRIV_V2
+_FLAGS = DEFAULT_FLAGS | InitFlag.HANDLE_KILLPRIV_V2 | InitFlag.EXPORT_SUPPORT
 
 _log = logging.getLogger("djafs")
 

@@ -51,6 +51,9 @@ class DjafsHandler(Handler):
         if info.flags & InitFlag.DIRECT_IO_ALLOW_MMAP:
             # Spares a new file's first write the kernel's question for security.capability.
             self._live.created = Opened(0, flags.FOPEN_DIRECT_IO)
+        top = Request()
+        top.nodeid = MOUNT_ROOT
+        self._live.above = Entry(MOUNT_ROOT, 0, self._past.getattr(top).attributes, 0, 0)
         self._mounted()
 
     # Nodes

@@ -98,6 +98,7 @@ class LiveOperations:
         self._handles: dict[int, int] = {}  # of directories: the last cookie to be listed
         self._next_handle = 1
         self.created = Opened(0, 0)
+        self.above = negative_entry(0)  # the directory that ``live`` is in
 
     # Nodes
 
@@ -130,9 +131,23 @@ class LiveOperations:
         store = self._store
         dentry = store.dentry(request.nodeid, name)
         if dentry is None:
+            if name in (b".", b".."):
+                return self._lookup_dots(request.nodeid, name)
             self._absent = (request.nodeid, name)
             return _NO_NAME
         return self.entry(self.inode(dentry.ino))
+
+    def _lookup_dots(self, ino: int, name: bytes) -> Entry:
+        """Find a node by its number, or its parent: for file handles, as NFS uses them.
+
+        Numbers are never given twice, so a handle is good for as long as its file is.
+        """
+        inode = self.inode(ino)
+        if name == b".":
+            return self.entry(inode)
+        if not inode.is_directory or not inode.nlink:
+            refuse(errno.ESTALE)
+        return self.entry(self.inode(inode.parent)) if inode.parent else self.above
 
     def getattr(self, request: Request, handle: int | None) -> AttributesReply:
         """Answer stat(2)."""

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from rig.mount import Mount
-from rig.syscalls import AT_SYMLINK_FOLLOW, KEEP_SIZE, PUNCH_HOLE, linkat
+from rig.syscalls import (
+    AT_SYMLINK_FOLLOW,
+    KEEP_SIZE,
+    PUNCH_HOLE,
+    linkat,
+    name_to_handle,
+    open_by_handle,
+)
 from rig.twins import Site, Twins
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make devices")
@@ -210,3 +217,27 @@ def test_appending_to_a_large_packed_file_repacks_its_end_only(mounted: Mount):
     content = path.read_bytes()
     assert content[PART + 5 : PART + 18] == b"in the middle"
     assert content[4 * PART + 1000 :] == b"a line\n" * 3
+
+
+@ROOT
+def test_file_handles_are_good_for_as_long_as_the_file(mounted: Mount):
+    """As NFS servers use them: over a remount, a rename, and for directories."""
+    (mounted.live / "d" / "e").mkdir(parents=True)
+    (mounted.live / "d" / "e" / "f").write_bytes(b"content")
+    (mounted.live / "gone").touch()
+    paths = ["", "d", "d/e", "d/e/f", "gone"]
+    handles = {path: name_to_handle(os.fspath(mounted.live / path)) for path in paths}
+    numbers = {path: os.stat(mounted.live / path).st_ino for path in paths}
+    mounted.remount()
+    (mounted.live / "gone").unlink()
+    os.rename(mounted.live / "d" / "e" / "f", mounted.live / "d" / "moved")
+    top = os.open(mounted.mountpoint, os.O_RDONLY)
+    for path in ("d/e/f", "d/e", "", "d"):
+        descriptor = open_by_handle(top, handles[path], os.O_RDONLY)
+        assert os.fstat(descriptor).st_ino == numbers[path]
+        if path == "d/e/f":
+            assert os.read(descriptor, 10) == b"content"
+        os.close(descriptor)
+    with pytest.raises(OSError, match="Stale file handle"):
+        open_by_handle(top, handles["gone"], os.O_RDONLY)
+    os.close(top)
