@@ -304,8 +304,8 @@ class IndexWriter:
     def _parents(self, state: Inode) -> list[int]:
         """Return the directories of the names that a version of a file began with."""
         parent, made = self._bound.get(state.ino, (0, 0))
-        if state.nlink == 1 and made == state.version:
-            return [parent]  # its only name was just given
+        if state.nlink == 1 and made == state.version and not state.seen:
+            return [parent]  # its only name, now and in history, was just given
         return self._names(_PARENTS, state.ino, state.version)
 
     def _note_directory(self, state: Inode) -> None:
