@@ -85,6 +85,14 @@ class LogKeeper:
         with self._turn:
             return self._close_segments()
 
+    def close_log(self) -> None:
+        """Compress all of the log, the segment that is written too.
+
+        Raises ReadOnlyStoreError, OSError, LookupLogDamageError.
+        """
+        with self._turn:
+            self._end_segment()
+
     def _close_segments(self) -> int:
         store = self._store
         closed = 0

@@ -22,7 +22,7 @@ from djafs.disk.archive_writer import ArchiveWriter
 from djafs.disk.host import Host
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
-from djafs.errors import DjafsError, PackingError, ReadOnlyStoreError
+from djafs.errors import DamageError, DjafsError, PackingError, ReadOnlyStoreError
 from djafs.store.publishing import publish
 
 
@@ -40,7 +40,7 @@ def writing() -> Iterator[None]:
     """Turn every way in which writing the store fails into WriteError."""
     try:
         yield
-    except (OSError, sqlite3.Error, ReadOnlyStoreError, PackingError) as error:
+    except (OSError, sqlite3.Error, ReadOnlyStoreError, PackingError, DamageError) as error:
         raise WriteError(error) from error
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 from djafs.disk.records import Archive, Record
+from djafs.store.log_keeper import LogKeeper
 from djafs.store.store import Store
 from djafs.tools.convert.contents import Contents, Draft, writing
 from djafs.tools.convert.summary import Summary
@@ -21,6 +22,9 @@ SLICE = 64
 
 INDEX_BATCH = 16384
 """Changes after which the index is brought up to date."""
+
+WORTH_CLOSING = 1000
+"""Changes after which the log is compressed at the end, instead of by the next mount."""
 
 
 class _Sealed:
@@ -40,6 +44,8 @@ class Intake:
         self._store = store
         self._contents = contents
         self._summary = summary
+        self._keeper = LogKeeper(store)
+        self._logged = 0
         self._changes: list[Record] = []
         self._due: deque[_Sealed] = deque()
         self._next_ino = 0  # not yet known
@@ -71,12 +77,14 @@ class Intake:
             self._log(SLICE)
 
     def finish(self) -> None:
-        """Log everything (raises as :meth:`step` does)."""
+        """Log everything, and compress the log (raises as :meth:`step` does)."""
         with writing():
             if self._changes:
                 self._seal()
             while self._due:
                 self._log(1 << 30)
+            if self._logged >= WORTH_CLOSING:
+                self._keeper.close_log()
 
     @property
     def waiting(self) -> int:
@@ -110,12 +118,14 @@ class Intake:
             store.syncer.flush()
             self._contents.settle(sealed.draft)
             self._due.popleft()
+            self._keeper.close_segments()
 
     def _log_some(self, some: list[Record]) -> None:
         store = self._store
         t = store.clock()
         for change in some:
             change.t = t
+        self._logged += len(some)
         with store.guard:
             store.record_all(some)
             for ino in list(store.tree.orphans):
