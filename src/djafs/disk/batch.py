@@ -151,4 +151,5 @@ class Batch:
             + len(self.removed)
             + len(self.events)
             + len(self.contents)
+            + len(self.archives)
         )

@@ -72,10 +72,12 @@ class PowerCutHost(Host):
     def _step(self, label: str) -> None:
         self.steps += 1
         self.labels.append(label)
-        if self.is_off:
-            raise PowerCut(label)
-        if self.steps == self.kill_at:
+        if self.steps == self.kill_at and not self.is_off:
             raise Killed(label)
+
+    def _cut(self) -> None:
+        if self.is_off:
+            raise PowerCut(self.labels[-1])
 
     # The model
 
@@ -110,6 +112,7 @@ class PowerCutHost(Host):
     def open(self, path: str, flags: int, label: str, mode: int = 0o600) -> int:
         """See :meth:`Host.open`."""
         self._step(label)
+        self._cut()
         directory = self._directory(os.path.dirname(path))
         is_new = not os.path.exists(path)
         file = _File(b"") if is_new else self._file(path)
@@ -129,20 +132,23 @@ class PowerCutHost(Host):
 
     def pwrite(self, descriptor: int, data: bytes | memoryview, offset: int, label: str) -> None:
         """See :meth:`Host.pwrite`."""
+        self._step(label)
         # The write under which the power goes may have arrived in part.
         self._open[descriptor].pending.append((offset, bytes(data)))
-        self._step(label)
+        self._cut()
         super().pwrite(descriptor, data, offset, label)
 
     def truncate(self, descriptor: int, size: int, label: str) -> None:
         """See :meth:`Host.truncate`."""
-        self._open[descriptor].pending.append((size, None))
         self._step(label)
+        self._open[descriptor].pending.append((size, None))
+        self._cut()
         super().truncate(descriptor, size, label)
 
     def sync(self, descriptor: int, label: str) -> None:
         """See :meth:`Host.sync`."""
         self._step(label)
+        self._cut()
         file = self._open[descriptor]
         file.synced = _apply(file.synced, file.pending)
         file.pending = []
@@ -150,6 +156,7 @@ class PowerCutHost(Host):
     def sync_directory(self, path: str, label: str) -> None:
         """See :meth:`Host.sync_directory`."""
         self._step(label)
+        self._cut()
         if not path.startswith(self._root):
             return
         directory = self._directory(path)
@@ -159,31 +166,32 @@ class PowerCutHost(Host):
 
     def rename(self, source: str, target: str, label: str) -> None:
         """See :meth:`Host.rename`."""
+        self._step(label)
         if not os.path.basename(source).startswith("index"):
-            file = self._file(source)
-            change = self._change(source, "")
             if os.path.dirname(source) != os.path.dirname(target):
                 raise ValueError("a rename between directories is not modelled")
-            change[os.path.basename(target)] = file
-            self._step(label)
+            file = self._file(source)
+            self._change(source, "")[os.path.basename(target)] = file
+            self._cut()
             self._files[target] = self._files.pop(source)
-        else:
-            self._step(label)
+        self._cut()
         super().rename(source, target, label)
 
     def unlink(self, path: str, label: str) -> None:
         """See :meth:`Host.unlink`."""
+        self._step(label)
         if os.path.exists(path) and not os.path.basename(path).startswith("index"):
             self._file(path)
             self._change(path, "")
-        self._step(label)
+        self._cut()
         super().unlink(path, label)
         self._files.pop(path, None)
 
     def mkdir(self, path: str, label: str) -> None:
         """See :meth:`Host.mkdir`."""
-        self._change(path, None)
         self._step(label)
+        self._change(path, None)
+        self._cut()
         super().mkdir(path, label)
 
     # The cut
