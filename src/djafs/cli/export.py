@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-from datetime import date
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +10,6 @@ import click
 from djafs.cli.command import Command
 from djafs.cli.parameters import human_size
 from djafs.cli.statuses import INTERRUPTED, OK, PARTIAL
-from djafs.errors import UsageError
 from djafs.printable import printable
 
 if TYPE_CHECKING:
@@ -41,6 +37,7 @@ def command(verbose: bool, level: int, as_json: bool, source: str, output: str) 
     directory. Every content is verified by its checksum before it is written.
     """
     from djafs.cli.interrupts import stopping  # noqa: PLC0415 (help is shown without)
+    from djafs.cli.places import resolve  # noqa: PLC0415
     from djafs.cli.progress import State, progress  # noqa: PLC0415
     from djafs.tools.export.run import export  # noqa: PLC0415
 
@@ -60,37 +57,6 @@ def command(verbose: bool, level: int, as_json: bool, source: str, output: str) 
     if summary.interrupted:
         return INTERRUPTED
     return PARTIAL if summary.problem_count else OK
-
-
-def resolve(source: str) -> tuple[str, int, bytes]:
-    """Return the store, the day and the path below that an argument stands for."""
-    from djafs.mounting.mountpoints import mounts, resolve  # noqa: PLC0415 (help is shown without)
-    from djafs.tools.export.view import NOW, split  # noqa: PLC0415
-
-    place = resolve(source)
-    path, day = split(source)
-    store = os.path.realpath(path)
-    for mount in reversed(mounts()):
-        inside = os.path.join(mount.mountpoint, "")
-        below = (place + "/").startswith(inside)
-        if mount.is_djafs and (below or mount.source == store):
-            # The daemon brings its index up to date before it answers.
-            os.stat(os.path.join(mount.mountpoint, "snapshots/latest"))
-            if below:
-                return (mount.source, *_place_in_mount(place[len(inside) :], NOW))
-    return store, day, b""
-
-
-def _place_in_mount(rest: str, now: int) -> tuple[int, bytes]:
-    """Return the day and the path below that a path in a mount stands for."""
-    match = re.fullmatch(r"(?:live|snapshots/latest)(?:/(.*))?", rest, re.DOTALL)
-    if match:
-        return now, os.fsencode(match[1] or "")
-    match = re.fullmatch(r"snapshots/(\d{4})/(\d{2})/(\d{2})(?:/(.*))?", rest, re.DOTALL)
-    if match is None:
-        raise UsageError("give live, snapshots/latest or snapshots/YYYY/MM/DD of the mount")
-    year, month, day, below = match.groups()
-    return date(int(year), int(month), int(day)).toordinal(), os.fsencode(below or "")
 
 
 def _sentence(summary: ExportSummary) -> str:
