@@ -20,7 +20,7 @@ from djafs.tools.convert.summary import Summary
 from djafs.tools.convert.target import Target
 from djafs.tools.convert.walk import StoppedError, Walk
 
-INDEX_CACHE = 64 << 20
+INDEX_CACHE = 32 << 20
 """Bytes of pages of the index that are kept in memory while it grows."""
 
 Tick = Callable[[Summary], bool]
