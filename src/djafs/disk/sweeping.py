@@ -5,7 +5,8 @@ that an index made again from the log has lost the same ones. What goes:
 
 - A past binding that the live binding of the same name masks, having begun on the same day.
 - A version that the live version of the same inode masks, having begun on the same day.
-- All versions and past parts of an inode that has no name, neither now nor in history.
+- All versions and past parts of an inode that has no name, neither now nor in history, nor
+  had one a moment ago that may yet turn out to have been replaced.
 - A past part that no version needs.
 
 Directories keep what they have: how old they are shown depends on more than their own rows, and
@@ -39,6 +40,7 @@ _NAMELESS = (
     f" AND v.mode & {0o170000} != {stat.S_IFDIR}"
     " AND NOT EXISTS (SELECT 1 FROM inode i WHERE i.ino = v.ino AND i.nlink != 0)"
     " AND NOT EXISTS (SELECT 1 FROM binding b WHERE b.ino = v.ino)"
+    " AND v.ino NOT IN (SELECT ino FROM vacated)"
 )
 _PARTS = (
     "DELETE FROM past_part WHERE ino BETWEEN ? AND ? AND NOT EXISTS (SELECT 1 FROM version v"

@@ -85,8 +85,11 @@ def make(
     host = host or Host()
     draft = layout.checkpoint(segment) + ".tmp"
     path = layout.checkpoint_index
-    index = rebuild(layout, store, calendar, path, end_of(layout, segment))
+    end = end_of(layout, segment)
+    index = rebuild(layout, store, calendar, path, end)
     try:
+        if index.position() != end:
+            raise LookupLogDamageError(f"{layout.lookups} does not go up to {end}")
         lines = checkpoint.checkpoint_lines(index.connection, store)
         write_compressed(host, draft, lines, "checkpoint")
         drop_from_memory(draft)

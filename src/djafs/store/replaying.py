@@ -44,7 +44,7 @@ def replay(
     last = reader.position if end is None else end
     if reader.damage is not None and reader.position.seq < last.seq:
         raise LookupLogDamageError(f"{reader.damage}; run djafs validate -v")
-    if len(tree.batch) or last.segment > tree.batch.position.segment:
+    if len(tree.batch) or tree.batch.position != last:
         writer.apply(tree.freeze(last))
         tree.thaw()
     writer.checkpoint()
