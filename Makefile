@@ -22,6 +22,9 @@ model: setup ## Compare with a plain directory at random, for about an hour
 stress: setup ## Run stress-ng on a mount (apt install stress-ng)
 	@scripts/stress
 
+crash: setup ## Kill the daemon and cut the power thousands of times
+	@DJAFS_CRASH=full .venv/bin/python -m pytest -q tests/crash
+
 lint: setup ## Check style, types and the direction of imports
 	@scripts/lint
 

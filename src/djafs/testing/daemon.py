@@ -1,7 +1,8 @@
 """``djafs`` with faults: ``python -m djafs.testing.daemon mount ...`` serves as djafs does.
 
 ``DJAFS_TEST_FAULTS`` holds the faults of its host (djafs.testing.faulty_host, ``parse_faults``),
-``DJAFS_TEST_CLOCK`` a file with the seconds by which its clock is wrong.
+``DJAFS_TEST_CLOCK`` a file with the seconds by which its clock is wrong, and
+``DJAFS_TEST_LOG_SEGMENT`` the size of a segment of the lookup log.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import time
 from collections.abc import Callable
 
 from djafs.cli.main import main
+from djafs.disk import lookup_log
+from djafs.disk.batch import Batch
+from djafs.disk.index_writer import IndexWriter
 from djafs.mounting import daemon
 from djafs.testing.faulty_host import FaultyHost, parse_faults
 
@@ -27,12 +31,27 @@ def shifted_clock(path: str) -> Callable[[], int]:
     return clock
 
 
+def label_index(host: FaultyHost) -> None:
+    """Let faults strike before and after the index takes a batch, which no host sees."""
+    apply = IndexWriter.apply
+
+    def labelled(writer: IndexWriter, batch: Batch) -> None:
+        host.step("index.apply")
+        apply(writer, batch)
+        host.step("index.applied")
+
+    IndexWriter.apply = labelled  # type: ignore[method-assign]
+
+
 def run() -> None:
     """Serve with what the environment asks for."""
     faults = parse_faults(os.environ.get("DJAFS_TEST_FAULTS", ""))
     path = os.environ.get("DJAFS_TEST_CLOCK")
     clock = shifted_clock(path) if path else time.time_ns
-    daemon.serve = functools.partial(daemon.serve, host=FaultyHost(faults), clock=clock)
+    lookup_log.SEGMENT = int(os.environ.get("DJAFS_TEST_LOG_SEGMENT", lookup_log.SEGMENT))
+    host = FaultyHost(faults)
+    label_index(host)
+    daemon.serve = functools.partial(daemon.serve, host=host, clock=clock)
     sys.exit(main())
 
 

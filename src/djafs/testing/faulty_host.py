@@ -62,6 +62,11 @@ class FaultyHost(Host):
                 return fault
         return None
 
+    def step(self, label: str) -> None:
+        """Let faults strike at a step that is no call of a host."""
+        if self._before(label):
+            die()
+
     def _before(self, label: str) -> bool:
         """Fail or die if a fault says so; return whether to die after the step."""
         fault = self._fault(label)
