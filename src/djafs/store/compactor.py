@@ -47,6 +47,7 @@ SWEEP = 20_000
 SURVEY = 10_000
 """Changes after which archives are surveyed again, at least; half the contents in any case."""
 
+_SIZES = "SELECT cid, size FROM content WHERE archive = ?"
 _HELD = "SELECT cid, at, size, digest FROM content WHERE archive = ? ORDER BY at"
 
 _log = logging.getLogger("djafs.packing")
@@ -135,9 +136,9 @@ class Compactor:
             if archive in self._damaged:
                 continue
             if reached is not None:
-                held = self._held(archive)
-                size = sum(content.size for content in held)
-                live = sum(content.size for content in held if content.cid in reached)
+                held = self._db.execute(_SIZES, (archive,)).fetchall()
+                size = sum(size for _, size in held)
+                live = sum(size for cid, size in held if cid in reached)
                 yield ArchiveUse(archive, members, len(held), size, live)
                 continue
             if archive not in self._known:

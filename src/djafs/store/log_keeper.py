@@ -40,6 +40,8 @@ class Pace:
     least: int = 8 << 20
     least_at_rest: int = 1 << 20
     rest: float = 60.0
+    grace: float = 600.0
+    """Seconds for which what a checkpoint makes needless stays, for those who are reading it."""
 
 
 class LogKeeper:
@@ -62,6 +64,7 @@ class LogKeeper:
         """Do what is due. Raises PackingError, ReadOnlyStoreError, DamageError, OSError."""
         with self._turn:
             self._close_segments()
+            self._remove_needless(self._pace.grace)
             pace, last = self._pace, self._last_size()
             if self._spared() >= max(pace.least, last):
                 self._make()
@@ -72,10 +75,11 @@ class LogKeeper:
                 self._make()
 
     def checkpoint(self) -> None:
-        """Make a checkpoint of all that is logged. Raises as :meth:`keep` does."""
+        """Make a checkpoint of all that is logged; keep nothing else. Raises as :meth:`keep`."""
         with self._turn:
             self._end_segment()
             self._make()
+            self._remove_needless(0)
 
     def close_segments(self) -> int:
         """Compress each segment that is full, durable and in the index; return how many.
@@ -143,24 +147,37 @@ class LogKeeper:
         self._close_segments()
 
     def _make(self) -> None:
-        """Have a checkpoint made of all closed segments, and remove what it makes needless."""
+        """Have a checkpoint made of all closed segments."""
         store, layout = self._store, self._store.layout
         closed = [n for n in numbers(layout.lookups, "djfl.zst") if n < self._below()]
         if not closed or closed[-1] in checkpoint_numbers(layout):
             return
         number = closed[-1]
+        self._remove_drafts()
         self._write(number)
         path = layout.checkpoint(number)
         store.host.rename(path + ".tmp", path, "checkpoint.rename")
         store.host.sync_directory(layout.lookups, "checkpoint.sync-directory")
-        for older in checkpoint_numbers(layout):
-            if older < number:
-                store.host.unlink(layout.checkpoint(older), "checkpoint.unlink")
-        last = lookup_log.segment_numbers(layout)[-1]
-        for segment in closed:
-            if segment < last:
-                store.host.unlink(layout.closed_lookup_segment(segment), "checkpoint.unlink-log")
-        store.host.sync_directory(layout.lookups, "checkpoint.sync-directory")
+
+    def _remove_needless(self, grace: float) -> None:
+        """Remove what the newest checkpoint covers, if it has its name for that long."""
+        host, layout = self._store.host, self._store.layout
+        *older, number = checkpoint_numbers(layout) or [0]
+        if not number or time.time() - os.stat(layout.checkpoint(number)).st_mtime < grace:
+            return
+        for checkpoint in older:
+            host.unlink(layout.checkpoint(checkpoint), "checkpoint.unlink")
+        below = min(self._below(), number + 1, lookup_log.segment_numbers(layout)[-1])
+        for segment in numbers(layout.lookups, "djfl.zst"):
+            if segment < below:
+                host.unlink(layout.closed_lookup_segment(segment), "checkpoint.unlink-log")
+
+    def _remove_drafts(self) -> None:
+        """Remove what was given up when the disk was full, or the daemon ended."""
+        host, lookups = self._store.host, self._store.layout.lookups
+        for name in os.listdir(lookups):
+            if name.endswith(".tmp"):
+                host.unlink(os.path.join(lookups, name), "checkpoint.unlink-draft")
 
     def _write(self, number: int) -> None:
         """Write the draft of a checkpoint, in a process of its own, and have it read back."""

@@ -159,6 +159,24 @@ def test_one_is_due_when_it_spares_as_much_as_the_last_one_has(world):
     assert gaps[-1] > gaps[0]
 
 
+def test_what_is_needless_stays_for_a_while_for_those_who_read_it(world):
+    keeper = NearKeeper(world.store, Pace(least=1, grace=3600))
+    for number in range(60):
+        world.file(b"%d" % number, b"%d" % number)
+    world.store.syncer.flush()
+    Path(world.layout.lookups, "00000009.djfc.zst.tmp").write_bytes(b"given up")
+    keeper.keep()
+    before = names(world)
+    assert keeper.made == 1
+    assert "00000001.djfl.zst" in before
+    assert "00000009.djfc.zst.tmp" not in before
+    keeper.keep()
+    assert names(world) == before
+    hasty = NearKeeper(world.store, Pace(grace=0))
+    hasty.keep()
+    assert [n.partition(".")[2] for n in names(world)] == ["djfc.zst", "djfl"]
+
+
 def test_at_rest_less_is_enough(world):
     keeper = NearKeeper(world.store, Pace(least_at_rest=100, rest=0))
     world.file(b"a", b"a")

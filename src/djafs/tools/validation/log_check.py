@@ -195,6 +195,8 @@ class LogCheck:
         if self._target is None:
             return
         at = self._target
+        if at.seq < self._begin.seq and is_mounted(self._layout):
+            return  # a checkpoint was made since the index was copied
         if at.seq > self._lines.position.seq:
             if not self._gaps:
                 ends = self._lines.position.seq
