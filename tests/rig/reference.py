@@ -167,12 +167,11 @@ class Reference:
         one, other = self.live[parent][name], self.live[heir][target]
         self._touch(parent, t, True)
         self._touch(heir, t, True)
-        self._replace(parent, name)
-        self._replace(heir, target)
+        before, after = self._replace(parent, name), self._replace(heir, target)
         self._touch(one, t, False)
         self._touch(other, t, False)
-        self._bind(heir, target, one, t)
-        self._bind(parent, name, other, t)
+        self._bind(heir, target, one, t, after)
+        self._bind(parent, name, other, t, before)
 
     def _lose(self, ino: int, t: int) -> None:
         """Note that an inode has one name less; if it has others, its link count changed."""
@@ -181,13 +180,13 @@ class Reference:
         ):
             self._touch(ino, t, False)
 
-    def _bind(self, parent: int, name: bytes, ino: int, t: int) -> None:
+    def _bind(self, parent: int, name: bytes, ino: int, t: int, after: int = NEVER) -> None:
         version = self.versions[ino][-1]
         replaced = self._restore(parent, name, t)
         if version.content:
             version.floor = max(version.floor, replaced)
         begin = max(t, version.floor + 1)
-        made = version.number if version.content else None
+        made = version.number if version.content and version.effective() > after else None
         self.names[parent].setdefault(name, []).append(Binding(ino, made, begin))
         self.live[parent][name] = ino
 

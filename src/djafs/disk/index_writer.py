@@ -57,6 +57,10 @@ _REMOVE_BINDING = "DELETE FROM binding WHERE parent = ? AND name = ? AND day = ?
 _CLOSE_GAP = (
     "DELETE FROM binding WHERE parent = ? AND name = ? AND day >= ? AND ino IS NULL AND made = 3"
 )
+_END_GAP = (
+    "UPDATE binding SET made = NULL"
+    " WHERE parent = ? AND name = ? AND day = ? AND ino IS NULL AND made = 3"
+)
 _EVER = 1 << 30  # later than any day
 _SWEPT = (
     "INSERT INTO state VALUES ('swept', ?), ('closed', ?)"
@@ -212,6 +216,8 @@ class IndexWriter:
     def _bind(self, parent: int, name: bytes, day: int, ino: int | None, made: int = 0) -> None:
         # Another row of that day is masked, but a directory may be older than the day.
         self._db.execute(_KEEP_FIRST, (parent, name, day))
+        if made == 1 and self._last_binding(parent, name)[0] == day:
+            made = 0  # nothing makes it older than the end of what had the name before
         self._db.execute(_BINDING, (parent, name, day, ino, made or None))
 
     def _bind_nothing(self, parent: int, name: bytes, day: int, made: int) -> None:
@@ -250,6 +256,8 @@ class IndexWriter:
                 self._bind(parent, name, end, None)
         elif last_ino is not None:
             self._bind_nothing(parent, name, end, 0 if event.trace else 3)
+        else:
+            self._db.execute(_END_GAP, (parent, name, end))
         self._note_day(end)
 
     def _repack(self, event: Packed) -> None:

@@ -98,8 +98,20 @@ class Changes:
 
     # Names
 
-    def _bind(self, parent: Inode, name: bytes, inode: Inode, t: int, cookie: int) -> None:
-        """Give ``inode`` a name, as part of the version that is open now."""
+    def _bind(
+        self,
+        parent: Inode,
+        name: bytes,
+        inode: Inode,
+        t: int,
+        cookie: int,
+        after: int = NEVER,
+    ) -> None:
+        """Give ``inode`` a name, as part of the version that is open now.
+
+        A version that began before ``after``, when the name meant something else, cannot take
+        its name along.
+        """
         lost = self._tree.fill(parent.ino, name)
         if lost is not None and self._is_moment(lost.t, t):
             event = BindingReplaced(parent.ino, name, lost.ino, lost.begin, False, lost.t)
@@ -107,7 +119,7 @@ class Changes:
             if inode.content:
                 inode.floor = max(inode.floor, lost.begin)
         made, begin = inode.version, 0
-        if not inode.content:
+        if not inode.content or inode.effective() <= after:
             # A rename or link of a closed version begins when it is recorded.
             made, begin = 0, max(t, inode.floor + 1)
         elif made > 1:
@@ -158,12 +170,13 @@ class Changes:
         self._lose_name(inode, t)
         return begin
 
-    def _note_replaced(self, parent: int, name: bytes, dentry: Dentry, inode: Inode) -> None:
-        """Note in history that a name is given to another inode."""
+    def _note_replaced(self, parent: int, name: bytes, dentry: Dentry, inode: Inode) -> int:
+        """Note in history that a name is given to another inode; return when it had begun."""
         begin = inode.began(dentry.made) if dentry.made else dentry.begin
         first = _is_first(dentry, inode)
         self._tree.batch.events.append(BindingReplaced(parent, name, inode.ino, begin, first))
         inode.seen = True
+        return begin
 
     def _lose_name(self, inode: Inode, t: int) -> None:
         """Lower the link count; the last name takes the inode out of history's reach."""
@@ -419,8 +432,9 @@ class Changes:
         t = record.t
         dentry, inode = self._named(record.dir, name)
         other = self._tree.dentry(record.to, target)
+        after = NEVER
         if record.exchange:
-            self._note_replaced(record.dir, name, dentry, self._tree.writable(inode.ino))
+            before = self._note_replaced(record.dir, name, dentry, self._tree.writable(inode.ino))
         else:
             self._end(record.dir, name, dentry, inode, t)
         parent = self._touch(record.dir, t, content=True)
@@ -432,20 +446,25 @@ class Changes:
             taken = self._tree.writable(other.ino)
             self._unbind(heir, target, other, taken)
             if record.exchange:
-                self._swap(record, other, taken)
+                after = self._swap(record, other, taken, before)
             else:
                 begin = self._replace(record.to, target, other, t)
                 if was_open:
                     inode.floor = max(inode.floor, begin)
-        self._bind(heir, target, inode, t, cookie_of(record.seq))
+        self._bind(heir, target, inode, t, cookie_of(record.seq), after)
 
-    def _swap(self, record: records.Rename, other: Dentry, taken: Inode) -> None:
-        """Give the other inode of an exchange the name that came free."""
+    def _swap(self, record: records.Rename, other: Dentry, taken: Inode, before: int) -> int:
+        """Give the other inode of an exchange the name that came free, which had begun ``before``.
+
+        Return when the name that it gives up had begun.
+        """
         t = record.t
-        self._note_replaced(record.to, bytes_of(record.as_), other, taken)
+        after = self._note_replaced(record.to, bytes_of(record.as_), other, taken)
         taken = self._touch(taken.ino, t, content=False)
         parent = self._tree.writable(record.dir)
-        self._bind(parent, bytes_of(record.name), taken, t, cookie_of(record.seq, second=True))
+        cookie = cookie_of(record.seq, second=True)
+        self._bind(parent, bytes_of(record.name), taken, t, cookie, before)
+        return after
 
     # Packing
 

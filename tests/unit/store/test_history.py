@@ -396,18 +396,220 @@ class Actor:
         self.past.pack()
 
 
-@settings(max_examples=int(os.environ.get("N", "60")))
+@settings(max_examples=80)
 @given(
     st.sampled_from(ZONES),
     st.sampled_from(["2024-03-30 12:00", "2024-10-26 23:59", "2024-03-10 00:30"]),
-    st.lists(OPERATIONS, max_size=30),
+    st.lists(OPERATIONS, min_size=5, max_size=30),
 )
 def test_every_day_is_what_the_reference_says(zone: str, start: str, operations: list[tuple]):
-    with (
-        tempfile.TemporaryDirectory(dir=MEMORY) as directory,
-        past_in(directory, zone, start) as past,
-    ):
+    with tempfile.TemporaryDirectory(dir=MEMORY) as directory:
+        act(directory, zone, start, operations)
+
+
+def act(directory: str, zone: str, start: str, operations: list[tuple]) -> None:
+    with past_in(directory, zone, start) as past:
         actor = Actor(past)
         for operation in operations:
             actor.act(operation)
+        past.check_always()
+
+
+HARD = {
+    "rewritten before the index knew of it": [
+        ("mkdir", 0, b"a"), ("bring", 1, b"b", 60 * HOUR), ("tick", HOUR), ("write", 2),
+    ],
+    "a directory exchanged twice on the day on which it was made": [
+        ("mkdir", 0, b"b"), ("mkdir", 3, b"b"), ("mkdir", 1, b"c"), ("tick", HOUR),
+        ("utimens", 7, 5000 * HOUR), ("exchange", 1, b"b", 1, b"c"),
+        ("exchange", 1, b"b", 1, b"c"),
+    ],
+    "a name made in a directory from the future": [
+        ("mkdir", 0, b"b"), ("tick", -48 * HOUR), ("create", 1, b"a", "file"),
+    ],
+    "removed when the clock was set back": [
+        ("mkdir", 1, b"c"), ("bring", 0, b"b", -50 * HOUR), ("link", 5, 1, b"a"),
+        ("tick", "next day"), ("bring", 1, b"a", HOUR), ("tick", -48 * HOUR), ("unlink", 3, b"a"),
+    ],
+    "unlinked and brought again, all of a day": [
+        ("bring", 3, b"b", 0), ("bring", 0, b"b", 240 * HOUR), ("unlink", 1, b"b"),
+        ("bring", 2, b"b", 240 * HOUR), ("tick", "next day"),
+    ],
+    "a file where a directory was made and removed that day": [
+        ("mkdir", 0, b"c"), ("tick", MINUTE + 1), ("unlink", 2, b"c"),
+        ("bring", 0, b"c", 5000 * HOUR), ("bring", 2, b"b", 240 * HOUR),
+        ("exchange", 0, b"c", 0, b"b"),
+    ],
+    "taken from a directory that is not yet known to be old": [
+        ("bring", 2, b"a", SECOND), ("mkdir", 1, b"c"), ("exchange", 0, b"c", 0, b"a"),
+        ("tick", "day's end"), ("tick", -48 * HOUR), ("tick", 25 * HOUR),
+        ("bring", 3, b"c", 5000 * HOUR), ("rename", 0, b"c", 1, b"c"),
+    ],
+    "replaced in a directory that is younger": [
+        ("create", 1, b"a", "file"), ("create", 3, b"c", "file"), ("tick", "next day"),
+        ("mkdir", 1, b"b"), ("mkdir", 3, b"a"), ("bring", 1, b"a", 0), ("utimens", 5, 1),
+        ("link", 5, 2, b"a"), ("rename", 3, b"c", 2, b"a"),
+    ],
+    "a directory where something else ended that day": [
+        ("bring", 2, b"b", -1), ("bring", 2, b"a", HOUR), ("bring", 0, b"c", 60 * HOUR),
+        ("write", 7), ("rename", 1, b"c", 2, b"\xff tmp"), ("mkdir", 3, b"c"),
+        ("exchange", 0, b"b", 0, b"c"), ("tick", -48 * HOUR), ("mkdir", 1, b"a"),
+    ],
+    "exchanged, removed and brought again": [
+        ("bring", 0, b"b", 60 * HOUR), ("bring", 2, b"a", 0), ("exchange", 0, b"a", 2, b"b"),
+        ("unlink", 3, b"a"), ("bring", 2, b"a", 1),
+    ],
+    "removed twice without a trace": [
+        ("bring", 0, b"a", 60 * HOUR), ("bring", 2, b"a", -50 * HOUR), ("bring", 3, b"c", 0),
+        ("unlink", 2, b"a"), ("bring", 3, b"a", 5000 * HOUR), ("unlink", 2, b"a"),
+        ("rename", 2, b"c", 3, b"a"),
+    ],
+}  # fmt: skip
+"""Histories that random ones have found to be hard."""
+
+
+@pytest.mark.parametrize("operations", HARD.values(), ids=HARD)
+def test_hard_histories(tmp_path: Path, operations: list[tuple]):
+    act(str(tmp_path), "Europe/Berlin", "2024-03-10 12:00", operations)
+
+
+# The rules, one by one
+
+
+def day_of(text: str) -> int:
+    return date.fromisoformat(text).toordinal()
+
+
+def shown(past: Past, day: str) -> dict[bytes, bytes]:
+    past.flush()
+    return {path: state.content for path, state in past.day(day_of(day)).items()}
+
+
+def test_a_version_closes_after_a_minute(past: Past):
+    """An explicit time counts while the version is open, and not any more when it is closed."""
+    early, late = past.create(ROOT, b"early"), past.create(ROOT, b"late")
+    past.write(early, b"1")
+    past.write(late, b"1")
+    past.now += MINUTE
+    past.utimens(early, past.now - 100 * HOUR)
+    past.now += 1
+    past.utimens(late, past.now - 100 * HOUR)
+    assert set(shown(past, "2024-03-29")) == {b"early"}
+    assert set(shown(past, "2024-03-30")) == {b"early", b"late"}
+
+
+def test_a_version_closes_at_the_end_of_its_day(past: Past):
+    past.now += 12 * HOUR - 1
+    ino = past.create(ROOT, b"a")
+    past.write(ino, b"on the 30th")
+    past.now += 1
+    past.write(ino, b"on the 31st")
+    past.now += 1
+    past.pack()
+    assert shown(past, "2024-03-30") == {b"a": b"on the 30th"}
+    assert shown(past, "2024-03-31") == {b"a": b"on the 31st"}
+
+
+def test_a_change_of_content_after_an_explicit_time_is_the_next_version(past: Past):
+    ino = past.create(ROOT, b"a")
+    for content, age in ((b"1", 72), (b"2", 48), (b"3", 24)):
+        past.write(ino, content)
+        past.utimens(ino, past.now - age * HOUR)
+    found = [shown(past, f"2024-03-{day}").get(b"a") for day in range(26, 31)]
+    assert found == [None, b"1", b"2", b"3", b"3"]
+
+
+def test_attributes_alone_change_when_it_is_recorded(past: Past):
+    ino = past.create(ROOT, b"a")
+    past.write(ino, b"1")
+    past.utimens(ino, past.now - 72 * HOUR)
+    past.now += 24 * HOUR
+    past.set_mode(ino, 0o600, 7)
+    past.utimens(ino, past.now - 48 * HOUR)
+    past.flush()
+    modes = [past.day(day_of(f"2024-03-{day}"))[b"a"].mode for day in (27, 29, 30, 31)]
+    assert modes == [0o644, 0o644, 0o644, 0o600]
+
+
+def test_a_time_in_the_future_is_not_believed(past: Past):
+    ino = past.create(ROOT, b"a")
+    past.write(ino, b"1")
+    past.utimens(ino, past.now + 1000 * HOUR)
+    assert shown(past, "2024-03-30") == {b"a": b"1"}
+    assert past.day(day_of("2024-03-30"))[b"a"].mtime == past.now + 1000 * HOUR
+
+
+def test_a_clock_that_jumped_ahead_drags_nothing_else_along(past: Past):
+    past.now += 240 * HOUR
+    ahead = past.create(ROOT, b"ahead")
+    past.write(ahead, b"1")
+    past.now -= 240 * HOUR
+    past.write(ahead, b"2")  # never before what it replaces
+    past.write(past.create(ROOT, b"after"), b"3")
+    assert shown(past, "2024-03-30") == {b"after": b"3"}
+    assert shown(past, "2024-04-09") == {b"after": b"3", b"ahead": b"2"}
+
+
+def test_a_closed_file_keeps_its_names_until_they_are_taken(past: Past):
+    kept, renamed = past.create(ROOT, b"kept"), past.create(ROOT, b"before")
+    past.write(kept, b"1")
+    past.write(renamed, b"2")
+    past.now += 48 * HOUR
+    past.rename(ROOT, b"before", ROOT, b"after")
+    past.unlink(ROOT, b"kept")
+    assert shown(past, "2024-03-31") == {b"kept": b"1", b"before": b"2"}
+    assert shown(past, "2024-04-01") == {b"after": b"2"}
+
+
+def test_a_name_given_again_does_not_begin_before_it_was_free(past: Past):
+    past.write(past.create(ROOT, b"a"), b"1")
+    past.now += 72 * HOUR
+    past.unlink(ROOT, b"a")
+    past.now += HOUR
+    again = past.create(ROOT, b"a")
+    past.write(again, b"2")
+    past.utimens(again, past.now - 48 * HOUR)
+    assert shown(past, "2024-04-01") == {b"a": b"1"}
+    assert shown(past, "2024-04-02") == {b"a": b"2"}
+
+
+def test_a_name_removed_in_its_first_minute_leaves_no_trace(past: Past):
+    ino = past.create(ROOT, b"a")
+    past.write(ino, b"1")
+    past.utimens(ino, past.now - 72 * HOUR)
+    past.now += MINUTE
+    past.unlink(ROOT, b"a")
+    assert shown(past, "2024-03-28") == shown(past, "2024-03-30") == {}
+
+
+def test_a_name_removed_and_given_again_at_once_was_replaced(past: Past):
+    """As tar -x does, whatever happens to the daemon in between."""
+    for content, age in ((b"1", 72), (b"2", 48), (b"3", 24)):
+        ino = past.create(ROOT, b"a")
+        past.write(ino, content)
+        past.utimens(ino, past.now - age * HOUR)
+        if content != b"3":
+            past.unlink(ROOT, b"a")
+            past.reopen()
+    found = [shown(past, f"2024-03-{day}")[b"a"] for day in range(27, 31)]
+    assert found == [b"1", b"2", b"3", b"3"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "midnight"),
+    [("Europe/Berlin", "2024-03-31"), ("Europe/Berlin", "2024-10-27"),
+     ("Europe/Berlin", "2024-10-28"), ("America/Los_Angeles", "2024-03-11"),
+     ("America/Los_Angeles", "2024-11-04"), ("Asia/Kathmandu", "2024-05-05")],
+)  # fmt: skip
+def test_days_are_those_of_the_store(tmp_path: Path, zone: str, midnight: str):
+    """Also the days of 23 and of 25 hours."""
+    day = day_of(midnight)
+    with past_in(str(tmp_path), zone, midnight) as past:
+        begin = past.now
+        for moment in (-1, 0, 5 * HOUR):
+            past.now = begin + moment
+            past.write(past.create(ROOT, b"%d" % moment), b"x")
+        past.flush()
+        assert set(past.day(day - 1)) == {b"-1"}
+        assert set(past.day(day)) == {b"-1", b"0", b"%d" % (5 * HOUR)}
         past.check_always()
