@@ -70,7 +70,7 @@ class Table:
         values: Line = {}
         if "extents" in fields:
             extents = [_extent_of(extent) for extent in fields.pop("extents")]
-            values["extents"] = rows.pack_extents(extents) or b"\x90"
+            values["extents"] = rows.pack_part(extents)
             values["hot"] = rows.hot_of(extents)
         if "name" in fields:
             values["name"] = bytes_of(fields.pop("name"))

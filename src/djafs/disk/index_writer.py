@@ -132,15 +132,15 @@ class IndexWriter:
             ],
         )
         if batch.parts:
-            gone = [key for key, part in batch.parts.items() if part is None]
-            run("DELETE FROM part WHERE ino = ? AND part = ?", gone)
+            lost = [key for key, part in batch.parts.items() if part is None]
+            run("DELETE FROM part WHERE ino = ? AND part = ?", lost)
             run(
                 _PART,
                 [
                     # One that became empty is kept: since which version it is matters.
                     (*key, p.version, rows.pack_part(p.extents), rows.hot_of(p.extents))
                     for key, p in batch.parts.items()
-                    if p is not None
+                    if p is not None and batch.inodes.get(key[0], p) is not None
                 ],
             )
 
@@ -189,7 +189,7 @@ class IndexWriter:
             self._dated.append(event.state)
 
     def _close_part(self, event: PartClosed) -> None:
-        packed = rows.pack_extents(event.extents) or b"\x90"
+        packed = rows.pack_part(event.extents)
         hot = rows.hot_of(event.extents)
         self._db.execute(_PAST_PART, (event.ino, event.part, event.until, packed, hot))
 

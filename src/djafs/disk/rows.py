@@ -36,6 +36,7 @@ class Extra(msgspec.Struct, omit_defaults=True, array_like=False):
 
 
 _pack = msgspec.msgpack.Encoder().encode
+_NOTHING = _pack([])
 _extents = msgspec.msgpack.Decoder(list[Extent]).decode
 _extra = msgspec.msgpack.Decoder(Extra).decode
 
@@ -45,6 +46,11 @@ def pack_extents(extents: list[Extent]) -> bytes | None:
     if not extents:
         return None
     return _pack([extent if extent.segment else extent[:5] for extent in extents])
+
+
+def pack_part(extents: list[Extent]) -> bytes:
+    """Return the extents of a part as stored, where a column may not be NULL."""
+    return pack_extents(extents) or _NOTHING
 
 
 def unpack_extents(stored: bytes | None) -> list[Extent]:

@@ -51,10 +51,10 @@ class Planner:
         for inode, part, extents, name, past in self._candidates(cutoff):
             if (inode.ino, part) in skip:
                 continue
-            length = min(PART, inode.size - part * PART)
-            if length <= 0:
-                continue
-            member = member_name(name, part, -(-inode.size // PART))
+            # What the file does not show any more is packed too, for it is moved as a whole.
+            end = extents[-1].offset + extents[-1].length
+            length = max(end, min(PART, inode.size - part * PART))
+            member = member_name(name, part, max(part + 1, -(-inode.size // PART)))
             item = PackItem(
                 len(found),
                 member,
@@ -100,16 +100,22 @@ class Planner:
             if not self._shared(state.ino, state.extents):
                 yield state, 0, state.extents, self._past_path(state.ino, row[1]), True
         query = (
-            "SELECT p.ino, p.part, p.extents, v.size, v.mtime, v.mode, v.day FROM past_part p"
-            " JOIN version v ON v.ino = p.ino WHERE p.hot IS NOT NULL AND v.version <= p.until"
-            " GROUP BY p.ino, p.part, p.until HAVING v.version = max(v.version) LIMIT ?"
+            "SELECT ino, part, until, extents FROM past_part WHERE hot IS NOT NULL"
+            " ORDER BY hot LIMIT ?"
         )
-        for ino, part, extents, size, mtime, mode, day in self._db.execute(
-            query, (MOST_ITEMS,)
-        ).fetchall():
+        for ino, part, until, extents in self._db.execute(query, (MOST_ITEMS,)).fetchall():
+            mode, mtime, day = self._version_at(ino, until)
             state = Inode(ino, mode, 0, 0, mtime)
-            state.size = size
             yield state, part, rows.unpack_extents(extents), self._past_path(ino, day), True
+
+    def _version_at(self, ino: int, until: int) -> tuple[int, int, int]:
+        """Return mode, mtime and day of the last version up to ``until`` that history has."""
+        row = self._db.execute(
+            "SELECT mode, mtime, day FROM version WHERE ino = ? AND version <= ?"
+            " ORDER BY version DESC LIMIT 1",
+            (ino, until),
+        ).fetchone()
+        return row or (0o644, 0, 1)
 
     def _shared(self, ino: int, extents: list[Extent]) -> bool:
         """Return whether packing the live inode takes these extents along."""
@@ -123,13 +129,10 @@ class Planner:
         found: list[Piece] = []
         at = 0
         for extent in extents:
-            if extent.offset >= length:
-                break
             if extent.offset > at:
                 found.append(HolePiece(extent.offset - at))
-            size = min(extent.length, length - extent.offset)
-            found.append(self._piece(extent, size))
-            at = extent.offset + size
+            found.append(self._piece(extent, extent.length))
+            at = extent.offset + extent.length
         if at < length:
             found.append(HolePiece(length - at))
         return found

@@ -321,10 +321,11 @@ class Tree:
         part = self.batch.parts.get(key)
         if part is None:
             old = self.part(inode.ino, number)
-            part = Part(old.extents.copy(), old.version) if old else Part([], inode.version)
+            # Where no part is noted, all versions so far have a hole.
+            part = Part(old.extents.copy(), old.version) if old else Part([], 0)
             self.put_part(inode.ino, number, part)
         if part.version < inode.version:
-            if inode.nlink:
+            if inode.nlink and inode.version > 1:
                 event = PartClosed(inode.ino, number, inode.version - 1, part.extents.copy())
                 self.batch.events.append(event)
             part.version = inode.version
