@@ -78,7 +78,9 @@ class Index:
         for suffix in ("", "-wal", "-shm", "-journal"):
             if os.path.exists(path + suffix):
                 os.unlink(path + suffix)
-        connection = _connect(path, "rwc", cache)
+        # Names and attributes are for those who may read the store, like all else in it.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        connection = _connect(path, "rw", cache)
         connection.executescript(
             resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
         )

@@ -1,0 +1,101 @@
+"""Files above 16 MiB: their parts keep every day's content, whatever is packed in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import validate
+from djafs.disk.extents import PART
+from rig.small_store import DAY, SmallStore
+
+NAME = b"large.json"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[SmallStore]:
+    world = SmallStore(tmp_path / "store")
+    yield world
+    world.close()
+    validate(world.path)
+
+
+def put(world: SmallStore, ino: int, offset: int, content: bytes) -> None:
+    with world.store.guard:
+        world.store.write(ino, offset, content)
+
+
+def cut(world: SmallStore, ino: int, size: int) -> None:
+    with world.store.guard:
+        world.store.setattr(ino, size=size)
+
+
+def current(world: SmallStore, ino: int) -> bytes:
+    with world.store.guard:
+        inode = world.store.inode(ino)
+        assert inode is not None
+    return world.store.read(ino, 0, inode.size)
+
+
+def days(world: SmallStore) -> list[bytes]:
+    return [content for _, content in sorted(world.past().items())]
+
+
+@pytest.mark.parametrize("packed_between", [False, True])
+def test_each_day_keeps_its_own_parts(world: SmallStore, packed_between: bool):
+    expected = []
+    ino = world.file(NAME, b"first")
+    expected.append(b"first")
+    steps = (
+        lambda: put(world, ino, PART - 2, b"across"),
+        lambda: put(world, ino, PART + 100, b"further"),
+        lambda: cut(world, ino, 5),
+        lambda: put(world, ino, PART + 1, b"after a hole"),
+        lambda: cut(world, ino, PART + 4),
+        lambda: cut(world, ino, 2 * PART),
+    )
+    for step in steps:
+        world.now += DAY
+        step()
+        expected.append(current(world, ino))
+        if packed_between:
+            world.collect()
+    assert days(world) == expected
+    world.collect()
+    assert days(world) == expected
+    assert world.store.hot.size == 0
+    world.reopen(without_index=True)
+    assert days(world) == expected
+    assert current(world, ino) == expected[-1]
+
+
+def test_a_part_that_was_cut_short_on_the_same_day_is_packed_whole(world: SmallStore):
+    ino = world.file(NAME, b"x" * 5)
+    world.now += DAY
+    put(world, ino, PART - 10, b"y" * 20)
+    world.now += 120 * 10**9  # a version of its own, but of the same day
+    cut(world, ino, 5)
+    world.now += 120 * 10**9
+    put(world, ino, PART - 10, b"z" * 20)
+    shown = current(world, ino)
+    world.now += DAY
+    put(world, ino, PART, b"later")
+    later = current(world, ino)
+    world.collect()
+    assert world.store.hot.size == 0
+    assert days(world) == [b"x" * 5, shown, later]
+    assert current(world, ino) == later
+
+
+def test_a_part_is_read_from_its_archive_once_it_is_packed(world: SmallStore):
+    ino = world.file(NAME, b"a")
+    put(world, ino, PART, b"b")
+    assert current(world, ino)[PART:] == b"b"  # now the part is in memory
+    world.now += DAY
+    world.collect()
+    assert world.store.hot.size == 0
+    assert current(world, ino)[PART:] == b"b"
+    put(world, ino, PART + 1, b"c")
+    assert current(world, ino)[PART:] == b"bc"
