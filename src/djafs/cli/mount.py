@@ -76,6 +76,11 @@ from djafs.mounting.options import (
     callback=checked_time_zone,
     help="Zone whose midnights end a snapshot's day; only for a new store.  [default: UTC]",
 )
+@click.option(
+    "--durable",
+    type=click.Choice(["close"]),
+    help="What is durable beside fsync: with close, what was written when close() has returned.",
+)
 @click.option("--status-fd", type=int, hidden=True)
 @click.argument("storage", metavar="STORAGE_PATH", type=click.UNPROCESSED)
 @click.argument("mountpoint", metavar="MOUNTPOINT", type=click.UNPROCESSED)
@@ -88,6 +93,7 @@ def command(
     level: int,
     allow_other: bool | None,
     time_zone: str | None,
+    durable: str | None,
     status_fd: int | None,
     storage: str,
     mountpoint: str,
@@ -111,6 +117,7 @@ def command(
         allow_other=os.geteuid() == 0 if allow_other is None else allow_other,
         log_file=None if log_file is None else os.path.abspath(log_file),
         time_zone=time_zone,
+        durable_close=durable == "close",
         foreground=foreground and status_fd is None,
     )
     if status_fd is not None:

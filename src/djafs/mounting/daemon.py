@@ -18,6 +18,7 @@ from typing import Any
 from djafs.disk.host import Host
 from djafs.errors import DjafsError, MountError
 from djafs.fuse import DEFAULT_FLAGS, Config, FuseError, InitFlag, Server, mount
+from djafs.mounting.durable import DurableCloseHandler
 from djafs.mounting.handler import DjafsHandler
 from djafs.mounting.options import MountOptions
 from djafs.packing.packer import Packer
@@ -36,6 +37,9 @@ LOG_INTERVAL = 5.0
 
 DESCRIPTORS = 4096
 """Open files that are enough for everything that is kept open."""
+
+_THREADS = 16
+"""Requests that may wait at once, for a sync that they share or for the disk."""
 
 _FLAGS = DEFAULT_FLAGS | InitFlag.HANDLE_KILLPRIV_V2 | InitFlag.EXPORT_SUPPORT
 
@@ -102,12 +106,18 @@ class Daemon:
 
     def serve(self, ready: Callable[[], None]) -> None:
         """Mount, and answer until the mount ends."""
-        handler = DjafsHandler(self._store, self._collect_now, ready)
+        handler_of = DurableCloseHandler if self._options.durable_close else DjafsHandler
+        handler = handler_of(self._store, self._collect_now, ready)
         try:
             descriptor = mount(self._options.mountpoint, self._mount_options())
         except FuseError as error:
             raise MountError(str(error)) from error
-        server = Server(descriptor, handler, Config(flags=_FLAGS), guard=self._store.guard)
+        server = Server(
+            descriptor,
+            handler,
+            Config(flags=_FLAGS, deferred_threads=_THREADS),
+            guard=self._store.guard,
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._unmount)
         for thread in self._threads:

@@ -79,10 +79,12 @@ class DjafsHandler(Handler):
 
     def statfs(self, request: Request) -> Statfs:  # noqa: D102
         host = os.statvfs(self._store.layout.root)
+        # What djafs keeps free, so that it can still delete and pack, is not for others to fill.
+        kept = -(-self._store.space.margin // host.f_frsize)
         return Statfs(
             host.f_blocks,
-            host.f_bfree,
-            host.f_bavail,
+            max(host.f_bfree - kept, 0),
+            max(host.f_bavail - kept, 0),
             self._live.statfs_files() + host.f_ffree,
             host.f_ffree,
             bsize=host.f_bsize,
@@ -287,7 +289,7 @@ class DjafsHandler(Handler):
         ino = request.nodeid
 
         def count() -> IoctlReply:
-            self._store.syncer.flush()
+            self._store.syncer.catch_up()
             files = self._store.snapshots.count_files(ino)
             return IoctlReply(0, control.encode({"files": files}))
 

@@ -48,6 +48,9 @@ class MountOptions:
     time_zone: str | None = None
     """IANA name of the zone whose midnights end a day; only for a store that is new."""
 
+    durable_close: bool = False
+    """Whether close(2) makes durable what was written, as fsync(2) does."""
+
     foreground: bool = False
     """Whether messages also go to the daemon's own stderr."""
 
@@ -64,4 +67,6 @@ class MountOptions:
             arguments.append(f"--log-file={self.log_file}")
         if self.time_zone is not None:
             arguments.append(f"--time-zone={self.time_zone}")
+        if self.durable_close:
+            arguments.append("--durable=close")
         return [*arguments, "--foreground", "--", self.storage, self.mountpoint]

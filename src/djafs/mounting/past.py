@@ -182,7 +182,7 @@ class PastOperations:
             return answer(ask())
 
         def later() -> Entry:
-            self._store.syncer.flush()
+            self._store.syncer.catch_up()
             found = ask()
             with self._store.guard:
                 return answer(found)
@@ -252,7 +252,7 @@ class PastOperations:
             return self._list(what, listing, offset)
 
         def later() -> list[DirectoryEntry]:
-            self._store.syncer.flush()
+            self._store.syncer.catch_up()
             return self._list(what, listing, offset)
 
         return Deferred(later)

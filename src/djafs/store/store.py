@@ -274,7 +274,7 @@ class Store:
                 return self.content.read(pieces)
             except DamageError:
                 # Packing may have moved the content; ask for the state as it is stored now.
-                self.syncer.flush()
+                self.syncer.catch_up()
                 fresh = self.snapshots.version(state)
                 again = self._past_pieces(fresh, offset, size) if fresh else pieces
                 if again == pieces:

@@ -5,6 +5,7 @@ Order (docs/ordering.md): content is synced before the log, the log before the i
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -206,6 +207,18 @@ class Syncer:
                 raise
             self._writer.apply(batch)
 
+    def catch_up(self) -> None:
+        """Bring the index up to date for a reader, as far as it can still be written."""
+        with contextlib.suppress(ReadOnlyStoreError, sqlite3.Error):
+            self.flush()
+
+    def sync_for(self, seq: int) -> None:
+        """Do for fsync(2) what :meth:`make_durable` does (raises OSError, EIO)."""
+        try:
+            self.make_durable(seq)
+        except ReadOnlyStoreError as error:
+            raise OSError(errno.EIO, str(error)) from None
+
     def behind(self) -> bool:
         """Return whether there is anything that :meth:`flush` would do."""
         tree = self._tree
@@ -214,9 +227,7 @@ class Syncer:
 
     def _check(self) -> None:
         if self.failure:
-            error = ReadOnlyStoreError(f"the store is read-only after a failure: {self.failure}")
-            error.errno = errno.EIO  # of fsync(2): changes are refused with EROFS
-            raise error
+            raise ReadOnlyStoreError(f"the store is read-only after a failure: {self.failure}")
 
 
 def is_full(error: Exception) -> bool:

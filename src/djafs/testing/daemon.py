@@ -40,7 +40,7 @@ def label_index(host: FaultyHost) -> None:
         apply(writer, batch)
         host.step("index.applied")
 
-    IndexWriter.apply = labelled  # type: ignore[method-assign]
+    IndexWriter.apply = labelled  # type: ignore[assignment, method-assign]
 
 
 def run() -> None:

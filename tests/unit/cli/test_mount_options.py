@@ -49,7 +49,7 @@ def test_paths_are_made_absolute_and_free_of_links(launched, tmp_path: Path, mon
         MountOptions("/s", "/m"),
         MountOptions("/s p/ä", "/-m\n\udcff", allow_other=True),
         MountOptions("/s", "/m", 0.5, 1 << 30, 0.0, 19, log_file="/-l", time_zone="Europe/Berlin"),
-        MountOptions("/-s", "/-m", gc_interval=1e9, settle=0.1),
+        MountOptions("/-s", "/-m", gc_interval=1e9, settle=0.1, durable_close=True),
     ],
 )
 def test_the_daemon_is_handed_the_same_options(launched, options):
