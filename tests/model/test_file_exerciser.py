@@ -11,7 +11,7 @@ import pytest
 from model.file_exerciser import exercise
 from rig.mount import Mount
 
-OPERATIONS = int(os.environ.get("DJAFS_EXERCISER_OPERATIONS", "3000"))
+OPERATIONS = int(os.environ.get("DJAFS_EXERCISER_OPERATIONS", "2400"))
 SEED = int(os.environ.get("DJAFS_EXERCISER_SEED", random.randrange(1_000_000)))
 
 

@@ -30,7 +30,7 @@ from rig import syscalls
 from rig.mount import Mount
 from rig.twins import Twins
 
-EXAMPLES = int(os.environ.get("DJAFS_MODEL_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("DJAFS_MODEL_EXAMPLES", "8"))
 STEPS = int(os.environ.get("DJAFS_MODEL_STEPS", "40"))
 
 PART = 16 << 20

@@ -151,10 +151,10 @@ def test_a_directory_moves_with_its_parent_link(twins: Twins):
 def test_links_in_number(twins: Twins):
     def scenario(at: Site) -> None:
         at.make("f", b"one")
-        for number in range(1000):
+        for number in range(400):
             os.link("f", f"l{number}")
-        assert os.stat("f").st_nlink == 1001
-        for number in range(0, 1000, 2):
+        assert os.stat("f").st_nlink == 401
+        for number in range(0, 400, 2):
             os.unlink(f"l{number}")
         at.stat("f")
 
