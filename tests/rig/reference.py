@@ -65,6 +65,7 @@ class Reference:
         self.versions: dict[int, list[Version]] = {}
         self.names: dict[int, dict[bytes, list[Binding]]] = {}  # of each directory, all there were
         self.live: dict[int, dict[bytes, int]] = {}
+        self.closed = 0  # what was at rest by then stays closed
         self._gone: dict[tuple[int, bytes], tuple[Binding, int, bool]] = {}
         self._new(ROOT, "directory", 0o755, t)
 
@@ -85,7 +86,7 @@ class Reference:
 
     def _is_open(self, ino: int, t: int) -> bool:
         last = self.versions[ino][-1].last
-        return t - last <= MINUTE and self.day(t) == self.day(last)
+        return max(t, self.closed) - last <= MINUTE and self.day(t) == self.day(last)
 
     def _touch(self, ino: int, t: int, content: bool) -> Version:
         """Return the version that a change at ``t`` belongs to."""

@@ -137,6 +137,17 @@ class Past:
         finally:
             collector.close()
 
+    def compact(self) -> None:
+        """Give up all that no day shows. What was at rest by then stays as it is."""
+        collector = Collector(
+            self.store, NearPacker(self.store.layout, host=self.store.host), level=1
+        )
+        try:
+            collector.compact()
+        finally:
+            collector.close()
+        self.reference.closed = self.store.tree.closed
+
     def reopen(self, *, without_index: bool = False) -> None:
         self.store.close()
         if without_index:
@@ -211,6 +222,8 @@ class Past:
         self.check()
         self.pack()
         self.check()
+        self.compact()
+        self.check()
         self.reopen(without_index=True)
         self.check()
         self.close()
@@ -273,6 +286,7 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("exchange"), WHERE, NAME, WHERE, NAME),
     st.tuples(st.just("flush")),
     st.tuples(st.just("pack")),
+    st.tuples(st.just("compact")),
 )
 
 
@@ -394,6 +408,9 @@ class Actor:
 
     def do_pack(self) -> None:
         self.past.pack()
+
+    def do_compact(self) -> None:
+        self.past.compact()
 
 
 @settings(max_examples=80)
