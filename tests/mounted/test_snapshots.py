@@ -84,15 +84,17 @@ def test_names_given_to_other_files_keep_what_they_showed(mounted: Mount):
     put(live / "a.json", b"a", OLD)
     put(live / "b.json", b"b", OLD)
     put(live / "c.json", b"new c", MIDDLE)
+    put(live / "d.json", b"d", NEW)
+    os.link(live / "d.json", live / "new.json")
     renameat2(live / "a.json", live / "b.json", RENAME_EXCHANGE)
     (live / "c.json").rename(live / "b.json")
     os.link(live / "a.json", live / "linked.json")
-    assert files(on(mounted, "2023/05/09")) == {
-        **files_of(a=b"b", b=b"a", linked=b"b"),
-    }
-    assert files(on(mounted, "2023/05/10")) == files_of(a=b"b", b=b"new c", linked=b"b")
-    past = on(mounted, "2023/05/10")
-    assert (past / "a.json").stat().st_ino == (past / "linked.json").stat().st_ino
+    (live / "d.json").rename(live / "a.json")
+    for day in ("2023/05/09", "2023/05/31", "2023/06/01"):
+        assert files(on(mounted, day)) == files_of(a=b"a", b=b"b", linked=b"b")
+    assert files(today(mounted)) == files_of(a=b"d", b=b"new c", linked=b"b", new=b"d")
+    past = today(mounted)
+    assert (past / "a.json").stat().st_ino == (past / "new.json").stat().st_ino
     assert (past / "a.json").stat().st_nlink == 2
 
 
