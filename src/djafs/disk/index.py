@@ -16,13 +16,16 @@ from zlib import crc32
 
 from djafs.disk import rows
 from djafs.disk.batch import ContentRow, Vacated
-from djafs.disk.layout import Layout
+from djafs.disk.layout import INDEX_SUFFIXES, Layout
 from djafs.disk.lookup_log import Position
 from djafs.errors import IndexDamageError
 from djafs.model import LIVE_ROOT, Dentry, Inode, Part
 
 SCHEMA = 2
 """Changes whenever schema.sql does; an index of another schema is rebuilt."""
+
+MEMORY = ":memory:"
+"""The path of an index that is nowhere on disk."""
 
 DEPTH = 1 << 16
 """Directories that a path may go through: more is a cycle in a damaged store."""
@@ -75,11 +78,8 @@ class Index:
     @classmethod
     def create(cls, path: str, cache: int = 8 << 20) -> Index:
         """Create an empty index at ``path``, replacing what is there."""
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            if os.path.exists(path + suffix):
-                os.unlink(path + suffix)
-        # Names and attributes are for those who may read the store, like all else in it.
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        if path != MEMORY:
+            _make_file(path)
         connection = _connect(path, "rw", cache)
         connection.executescript(
             resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
@@ -210,9 +210,18 @@ def open_content_finder(layout: Layout) -> Callable[[bytes], int | None]:
     return Index.open_read_only(layout).find_content
 
 
+def _make_file(path: str) -> None:
+    for suffix in INDEX_SUFFIXES:
+        if os.path.exists(path + suffix):
+            os.unlink(path + suffix)
+    # Names and attributes are for those who may read the store, like all else in it.
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
 def _connect(path: str, mode: str, cache: int) -> sqlite3.Connection:
+    place = path if path == MEMORY else quote(os.fsencode(path))
     connection = sqlite3.connect(
-        f"file:{quote(os.fsencode(path))}?mode={mode}",
+        f"file:{place}?mode={mode}",
         uri=True,
         isolation_level=None,
         check_same_thread=False,

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
-from djafs.disk.index import SCHEMA, Index
+from djafs.disk.index import MEMORY, SCHEMA, Index
 from djafs.disk.layout import Layout
 from djafs.errors import DjafsError, IndexDamageError
 
@@ -134,7 +134,7 @@ class Workspace:
             Index(sqlite3.connect(self.path("rebuilt.sqlite"), isolation_level=None))
         )
         # An index that is created on disk is synced, table by table.
-        blank = Index.create(":memory:")
+        blank = Index.create(MEMORY)
         blank.connection.backup(index.connection)
         blank.close()
         return index
