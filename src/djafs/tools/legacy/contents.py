@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import sqlite3
 import zipfile
@@ -14,6 +15,12 @@ from djafs.disk.legacy_layout import content_files, content_path, digest_in, zip
 
 STEP = 1 << 20
 OPEN_ZIPS = 8
+
+SMALL = 64 << 10
+"""Contents up to this size are not read again once they are verified."""
+
+RECENT = 256
+"""So many of them are kept, for tables name the same content many times."""
 
 UNZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, KeyError,
@@ -28,11 +35,19 @@ class LegacyContents:
         self._db = scratch
         self._indexed = False
         self._zips: dict[str, zipfile.ZipFile | None] = {}
+        self._recent: dict[str, Found] = {}
 
     def find(self, digest: str, target: str, zip_path: str, member: str) -> Found | None:
         """Return where a content is; None when no file of the store holds it, whole."""
+        known = self._recent.get(digest)
+        if known is not None:
+            return known
         for place in self._places(digest, target, zip_path, member):
             if self._holds(place, digest):
+                if place.data is not None:
+                    if len(self._recent) >= RECENT:
+                        del self._recent[next(iter(self._recent))]
+                    self._recent[digest] = place
                 return place
         return None
 
@@ -63,9 +78,12 @@ class LegacyContents:
                     self._db.execute(add, (digest_found, path, name))
 
     def _holds(self, place: Found, digest: str) -> bool:
-        sha = hashlib.sha256()
         try:
             with place.open() as file:
+                chunk = file.read(SMALL + 1)
+                sha = hashlib.sha256(chunk)
+                if len(chunk) <= SMALL:
+                    place.data = chunk
                 while chunk := file.read(STEP):
                     sha.update(chunk)
         except UNZIP_ERRORS:
@@ -105,9 +123,12 @@ class Found:
         self._contents = contents
         self.path = path
         self.member = member
+        self.data: bytes | None = None  # of a small content that was read and verified
 
     def open(self) -> IO[bytes]:
         """Open it for reading (raises one of UNZIP_ERRORS)."""
+        if self.data is not None:
+            return io.BytesIO(self.data)
         if self.member is None:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             return open(descriptor, "rb")
