@@ -27,6 +27,10 @@ from djafs.packing.packer import Packer
 from djafs.store.store import Store
 
 
+RETRY = 600.0
+"""Seconds after which a checkpoint that could not be made is tried again."""
+
+
 @dataclass(frozen=True)
 class Pace:
     """When a checkpoint is due, by the bytes of the closed segments that it would spare.
@@ -53,6 +57,7 @@ class LogKeeper:
         self._runner = Packer(store.layout)
         self._turn = threading.Lock()
         self._last = (-1, 0.0)  # the last change that was seen, and when
+        self._not_before = 0.0  # when a checkpoint that failed may be tried again
 
     def close(self) -> None:
         """Stop what is under way, and wait for its end."""
@@ -65,6 +70,8 @@ class LogKeeper:
         with self._turn:
             self._close_segments()
             self._remove_needless(self._pace.grace)
+            if time.monotonic() < self._not_before:
+                return
             pace, last = self._pace, self._last_size()
             if self._spared() >= max(pace.least, last):
                 self._make()
@@ -153,8 +160,10 @@ class LogKeeper:
         if not closed or closed[-1] in checkpoint_numbers(layout):
             return
         number = closed[-1]
+        self._not_before = time.monotonic() + RETRY
         self._remove_drafts()
         self._write(number)
+        self._not_before = 0.0
         path = layout.checkpoint(number)
         store.host.rename(path + ".tmp", path, "checkpoint.rename")
         store.host.sync_directory(layout.lookups, "checkpoint.sync-directory")

@@ -236,6 +236,22 @@ def test_what_does_not_read_back_gets_no_name(world, monkeypatch):
     assert len(names(world)) >= len(before)
 
 
+def test_one_that_fails_is_not_tried_again_at_once(world, monkeypatch):
+    keeper = NearKeeper(world.store, Pace(least_at_rest=1, rest=0))
+    tried = []
+
+    def fail(number: int) -> None:
+        tried.append(number)
+        raise PackingError("no room")
+
+    monkeypatch.setattr(keeper, "_write", fail)
+    world.file(b"a", b"a")
+    with pytest.raises(PackingError, match="no room"):
+        keeper.keep()
+    keeper.keep()
+    assert len(tried) == 1
+
+
 def test_a_checkpoint_that_says_something_else_gets_no_name(world, tmp_path, monkeypatch):
     live_through(world)
     lines = checkpoint.checkpoint_lines
