@@ -26,7 +26,6 @@ from djafs.disk.log_closing import close_segment
 from djafs.packing.packer import Packer
 from djafs.store.store import Store
 
-
 RETRY = 600.0
 """Seconds after which a checkpoint that could not be made is tried again."""
 
