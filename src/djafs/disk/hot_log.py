@@ -42,8 +42,12 @@ def pack_checksums(crcs: list[int]) -> bytes:
 class HotLog:
     """The writer. Every mount begins a segment of its own at its first write."""
 
-    def __init__(self, host: Host, layout: Layout, last: int = 0) -> None:
-        """Go on behind segment ``last``: no number is given twice, even if its file is gone."""
+    def __init__(self, host: Host, layout: Layout, last: int = 0, most: int = SEGMENT) -> None:
+        """Go on behind segment ``last``: no number is given twice, even if its file is gone.
+
+        Segments have ``most`` bytes: on a small disk, one that is packed must fit beside itself.
+        """
+        self._most = most
         self._host = host
         self._layout = layout
         present = numbers(layout.hot, "log")
@@ -68,7 +72,7 @@ class HotLog:
         Raises OSError, and then nothing was appended: the next write takes the same place.
         """
         at = self._tail
-        if at + len(data) > SEGMENT and (at or self._descriptor < 0):
+        if at + len(data) > min(SEGMENT, self._most) and (at or self._descriptor < 0):
             self._begin_segment()
             at = 0
         self._host.pwrite(self._descriptor, data, at, "hot.append")

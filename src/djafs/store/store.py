@@ -71,7 +71,10 @@ class Store:
         self.guard = threading.Lock()
         self.calendar = Calendar(identity.zone())
         self.tree = recovered.tree
-        self.hot = HotLog(host, layout, self.tree.last_segment)
+        self.space = Space(host, layout)
+        self.hot = HotLog(
+            host, layout, self.tree.last_segment, max(self.space.margin // 2, 1 << 20)
+        )
         self.log = LookupLog(host, layout, identity.id, recovered.position)
         self.content = ContentReader(
             self.tree, HotReader(layout), Archives(layout, FrameCache(frame_cache))
@@ -81,7 +84,6 @@ class Store:
         self.snapshot_calendar = Calendar(identity.zone())
         self.snapshots = Snapshots(self._past, self.snapshot_calendar)
         self._changes = Changes(self.tree)
-        self.space = Space(host, layout)
         self.syncer = Syncer(
             self.guard, self.hot, self.log, self.tree, recovered.writer, clock, self.space.release
         )

@@ -1,0 +1,176 @@
+"""A disk that is full: refused before it is acknowledged, nothing lost, and on it goes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import validate
+from rig.mount import Mount
+from rig.waiting import wait_until
+
+MIB = 1 << 20
+
+only_root = pytest.mark.skipif(
+    os.geteuid() != 0 or not os.path.exists("/dev/loop-control"),
+    reason="only root makes filesystems on loop devices",
+)
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Path]:
+    """An ext4 of 96 MiB of its own."""
+    image, place = tmp_path / "image", tmp_path / "volume"
+    with open(image, "wb") as file:
+        file.truncate(96 * MIB)
+    subprocess.run(["mkfs.ext4", "-q", "-m0", "-b4096", image], check=True)
+    place.mkdir()
+    subprocess.run(["mount", "-o", "loop", image, place], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.fixture
+def mount(volume: Path, tmp_path: Path) -> Iterator[Mount]:
+    options = ("--gc-interval=86400", "--settle=0", "--hot-cache-size=1G")
+    with Mount(volume / "store", tmp_path / "mnt", options) as mount:
+        yield mount
+    validate(volume / "store")
+
+
+def fill(mount: Mount, size: int = MIB // 2) -> dict[str, bytes]:
+    """Write files until one is refused; return those that were acknowledged."""
+    written: dict[str, bytes] = {}
+    while True:
+        name, content = f"{len(written)}.bin", os.urandom(size)
+        try:
+            (mount.live / name).write_bytes(content)
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+            (mount.live / name).unlink(missing_ok=True)
+            return written
+        written[name] = content
+
+
+def assert_holds(mount: Mount, written: dict[str, bytes]) -> None:
+    assert {path.name: path.read_bytes() for path in mount.live.iterdir()} == written
+
+
+@only_root
+def test_full_by_our_own_content_as_root(mount: Mount):
+    written = fill(mount)
+    assert len(written) > 100
+    assert_holds(mount, written)
+    free = os.statvfs(mount.live)
+    assert free.f_bavail * free.f_frsize < 2 * MIB  # what df shows
+    assert os.statvfs(mount.storage).f_bavail * free.f_frsize > 4 * MIB  # what is kept
+    # Packing has room, and makes some: half of the content is there twice.
+    mount.gc()
+    assert_holds(mount, written)
+    for name in sorted(written)[:20]:
+        (mount.live / name).unlink()
+        del written[name]
+    mount.kill9()
+    mount.start()
+    assert_holds(mount, written)
+
+
+@only_root
+def test_filled_by_others_to_the_last_block_as_root(volume: Path, mount: Mount):
+    written = {f"{n}.bin": os.urandom(MIB) for n in range(8)}
+    for name, content in written.items():
+        (mount.live / name).write_bytes(content)
+    hog = volume / "hog"
+    stuff(hog)
+    with pytest.raises(OSError) as refused:
+        (mount.live / "more").write_bytes(b"x")
+    assert refused.value.errno == errno.ENOSPC
+    (mount.live / "more").unlink(missing_ok=True)  # its name may still have had room
+    assert_holds(mount, written)
+    for name in ("0.bin", "1.bin"):  # logged with what is kept in reserve
+        (mount.live / name).unlink()
+        del written[name]
+    os.truncate(mount.live / "2.bin", 10)
+    written["2.bin"] = written["2.bin"][:10]
+    os.rename(mount.live / "3.bin", mount.live / "4.bin")
+    written["4.bin"] = written.pop("3.bin")
+    assert_holds(mount, written)
+    mount.kill9()
+    mount.start()  # recovery has room too
+    assert_holds(mount, written)
+    hog.unlink()
+    (mount.live / "more").write_bytes(b"it goes on")
+    written["more"] = b"it goes on"
+    mount.gc()
+    assert_holds(mount, written)
+
+
+def stuff(path: Path) -> None:
+    """Fill a disk to its last block."""
+    with open(path, "wb", buffering=0) as file:
+        for size in (MIB, 4096, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+
+
+@only_root
+def test_packing_without_space_leaves_all_as_it_was_as_root(volume: Path, mount: Mount):
+    written = {f"{n}.bin": os.urandom(MIB) for n in range(16)}
+    for name, content in written.items():
+        (mount.live / name).write_bytes(content)
+    stuff(volume / "hog")
+    os.unlink(mount.storage / "reserve")
+    stuff(volume / "hog2")
+    archives = sorted(os.listdir(mount.storage / "archives"))
+    with pytest.raises(AssertionError, match="No space left|is full"):
+        mount.gc()
+    assert_holds(mount, written)
+    assert sorted(os.listdir(mount.storage / "archives")) == archives
+    (volume / "hog").unlink()
+    (volume / "hog2").unlink()
+    mount.gc()
+    assert_holds(mount, written)
+    assert sum(f.stat().st_size for f in (mount.storage / "hot").iterdir()) == 0
+
+
+@only_root
+def test_a_store_is_opened_on_a_full_disk_as_root(volume: Path, mount: Mount):
+    (mount.live / "a").write_bytes(b"content")
+    mount.unmount()
+    os.unlink(mount.storage / "index.sqlite")
+    stuff(volume / "hog")
+    mount.start()  # the index is made anew, in the space kept in reserve
+    assert_holds(mount, {"a": b"content"})
+    (volume / "hog").unlink()
+    wait_until((mount.storage / "reserve").exists, "the reserve to be there again")
+
+
+def test_few_descriptors(tmp_path: Path):
+    """A daemon that may open few files serves all the same."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = 64
+    with Mount(tmp_path / "store", tmp_path / "mnt", ("--settle=0",)) as mount:
+        mount.unmount()
+        mount.program = ["prlimit", f"--nofile={few}:{few}", *mount.program]
+        mount.start()
+        written = {}
+        for turn in range(12):
+            for number in range(20):
+                name, content = f"{turn}-{number}", os.urandom(2000)
+                (mount.live / name).write_bytes(content)
+                written[name] = content
+            mount.gc()
+        assert_holds(mount, written)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
+    validate(tmp_path / "store")
