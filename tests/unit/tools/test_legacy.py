@@ -204,6 +204,15 @@ def test_what_the_old_layout_cannot_hold_is_named(tmp_path):
     assert "no names that are not UTF-8" in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--dry-run", "--delete", "--checksum", "--exclude=x"])
+def test_it_is_brought_over_whole(option, store, tmp_path):
+    old = unpack("store-mounted", tmp_path)
+    done = djafs("convert", option, "-i", old, "-o", store)
+    assert done.returncode == 16
+    assert f"{option.partition('=')[0]} does not go with it" in done.stderr
+    assert not store.exists()
+
+
 ENTRY = {
     "name": "a",
     "target": "1-00000-" + "0" * 64,

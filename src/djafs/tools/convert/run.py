@@ -69,8 +69,20 @@ def check(options: Options) -> None:
             f"{options.source} is a djafs store already: "
             "copy it with cp -a, or mount it and convert what is in live/"
         )
+    if is_legacy(source):
+        _check_legacy(options)
     if b".." in options.prefix.split(b"/"):
         raise UsageError("the prefix must not contain ..")
+
+
+def _check_legacy(options: Options) -> None:
+    for name in ("checksum", "delete", "dry_run", "exclude", "one_file_system"):
+        if getattr(options, name):
+            raise UsageError(
+                f"{options.source} is a store of the original djafs, which is brought over whole: "
+                f"--{name.replace('_', '-')} does not go with it (djafs validate -p says what it "
+                "holds)"
+            )
 
 
 def log_bytes(layout: Layout) -> int:

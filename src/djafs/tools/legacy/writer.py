@@ -52,6 +52,8 @@ def write_legacy(options: Options, tick: Callable[[Summary], bool]) -> Summary:
     for name in ("checksum", "delete", "dry_run", "prefix"):
         if getattr(options, name):
             raise UsageError(f"--legacy does not go with --{name.replace('_', '-')}")
+    if options.threads is not None or options.level != Options.level:
+        raise UsageError("--legacy does not go with --threads and --compression-level")
     os.makedirs(options.output, exist_ok=True)
     if os.listdir(options.output) and not is_legacy(options.output):
         raise UsageError(f"{options.output} is not empty, and no store of the original djafs")
