@@ -49,9 +49,15 @@ class ArchiveReader:
         """
         self.path = path
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # Not to wait for a writer, if someone has put a named pipe there.
+            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            self._descriptor = os.open(path, flags)
         except FileNotFoundError:
             raise ArchiveDamageError(f"archive {path} is missing") from None
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENXIO):
+                raise
+            raise ArchiveDamageError(f"archive {path} is no file") from error
         # A thread may still read while another drops this archive from its table of open ones:
         # the reference that it holds keeps the descriptor from being closed, and given to another
         # file, under its hands.
@@ -86,7 +92,7 @@ class ArchiveReader:
                     raise self.damage(offset + len(found), "it is cut off")
                 found += more
         except OSError as error:
-            if error.errno != errno.EIO:
+            if error.errno not in (errno.EIO, errno.ESPIPE):
                 raise
             raise self.damage(offset, "the disk cannot read it") from error
         return found
