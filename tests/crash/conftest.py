@@ -16,4 +16,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 total[name] += number
     if total:
         counts = ", ".join(f"{number:,} {name}" for name, number in sorted(total.items()))
-        terminalreporter.write_line(f"crashes: {counts}; lost: 0")
+        lost = "lost: 0" if not terminalreporter.stats.get("failed") else "see what failed above"
+        terminalreporter.write_line(f"crashes: {counts}; {lost}")
