@@ -95,7 +95,8 @@ class LiveOperations:
         self._store = store
         self._counts = LookupCounts()
         self._absent: tuple[int, bytes] = (0, b"")  # the name that LOOKUP last did not find
-        self._handles: dict[int, int] = {}  # of directories: the last cookie to be listed
+        # Of open directories: the last cookie to be listed, and where the last page began.
+        self._handles: dict[int, tuple[int, int]] = {}
         self._next_handle = 1
         self.created = Opened(0, 0)
         self.above = negative_entry(0)  # the directory that ``live`` is in
@@ -355,7 +356,6 @@ class LiveOperations:
         """Open a directory; its listing may be cached, for the kernel sees every change."""
         handle = self._next_handle
         self._next_handle += 1
-        self._handles[handle] = 0
         return Opened(handle, flags.FOPEN_CACHE_DIR | flags.FOPEN_KEEP_CACHE)
 
     def releasedir(self, request: Request, handle: int) -> None:
@@ -368,17 +368,19 @@ class LiveOperations:
         """List entries behind cookie ``offset``.
 
         What was renamed while a listing is under way comes to stand at its end: listing stops at
-        what was last when it began, or a program that renames what it lists would never end.
+        what was last when it began, or a program that renames what it lists would never end. The
+        first that is seen of a listing may be its middle: the kernel has cached what is before.
         """
         inode = self.inode(request.nodeid)
-        if not offset:
-            self._handles[handle] = FIRST_COOKIE + 2 * self._store.log.seq + 1
+        last, began = self._handles.get(handle, (0, 0))
+        if not last or not offset or offset < began:
+            last = FIRST_COOKIE + 2 * self._store.log.seq + 1
+        self._handles[handle] = (last, offset)
         if offset < _DOT:
             yield DirectoryEntry(b".", inode.ino, _DOT, stat.S_IFDIR)
         if offset < _DOTDOT:
             parent = inode.parent or MOUNT_ROOT
             yield DirectoryEntry(b"..", parent, _DOTDOT, stat.S_IFDIR)
-        last = self._handles.get(handle, 1 << 62)
         for cookie, name, ino, child in self._entries(inode.ino, max(offset, _DOTDOT), size):
             if cookie > last:
                 return

@@ -55,6 +55,31 @@ def test_telldir_and_seekdir_while_entries_come_and_go(twins: Twins):
     listing.close()
 
 
+@pytest.mark.parametrize("count", [100, 1500, 3000])
+def test_a_listing_that_is_cached_goes_on_when_the_directory_changes(twins: Twins, count: int):
+    """The kernel has the listing of a first reader; what follows a change comes from djafs."""
+    directory = twins.live / "d"
+    names = fill(directory, count)
+    for turn in range(3):
+        assert set(os.listdir(directory)) == names
+        listing = Listing(os.fspath(directory))
+        seen = [listing.read() for _ in range(50)]
+        (directory / f"new{turn}").touch()
+        names.add(f"new{turn}")
+        with os.scandir(directory) as other:  # drops what was cached of the listing
+            next(other)
+        seen += listing.rest()
+        assert names - {f"new{turn}"} <= set(seen)
+        assert len(seen) == len(set(seen))
+        listing.rewind()
+        assert set(listing.rest()) == {*names, ".", ".."}
+        listing.close()
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            os.unlink(entry.path)
+    os.rmdir(directory)
+
+
 def test_a_listing_ends_while_everything_in_it_is_renamed(twins: Twins):
     directory = twins.live / "d"
     fill(directory, 800)
