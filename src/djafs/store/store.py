@@ -97,7 +97,7 @@ class Store:
         time_zone: str = "UTC",
         host: Host | None = None,
         clock: Callable[[], int] = time.time_ns,
-        frame_cache: int = 24 << 20,
+        frame_cache: int = 16 << 20,
     ) -> Store:
         """Take a store, creating it if it is new and ``create`` is set, and recover it.
 

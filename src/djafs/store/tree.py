@@ -19,7 +19,7 @@ from djafs.disk.index import Index
 from djafs.disk.lookup_log import Position
 from djafs.model import FIRST_COOKIE, LIVE_ROOT, Calendar, Dentry, Inode, Part
 
-CACHE = 16384
+CACHE = 4096
 """Inodes kept in memory beside those that have just changed."""
 
 PARTS = 64
@@ -29,7 +29,7 @@ PARTS = 64
 VACATED = 64
 """Names kept in memory that lost an open version a moment ago."""
 
-HASHES = 1 << 17
+HASHES = 1 << 16
 """Hashes of names kept in memory, to tell what is not in the index (some 8 MiB)."""
 
 ASKED = 256
