@@ -39,12 +39,12 @@ _PAST_PART = _insert("past_part", "ino, part, until, extents, hot")
 _BINDING = _insert("binding", "parent, name, day, ino, made")
 _CONTENT = _insert("content", "cid, digest, archive, at, size")
 _PARENTS = (
-    "SELECT parent FROM dentry WHERE ino = ?1 AND made = ?2"
-    " UNION SELECT parent FROM binding WHERE ino = ?1"
+    "SELECT parent FROM dentry WHERE ino = ? AND made = ?"
+    " UNION SELECT parent FROM binding WHERE ino = ?"
 )
 _FIRST_PARENTS = (
-    "SELECT parent FROM dentry WHERE ino = ?1 AND made = 1"
-    " UNION SELECT parent FROM binding WHERE ino = ?1 AND made IS NOT NULL"
+    "SELECT parent FROM dentry WHERE ino = ? AND made = 1"
+    " UNION SELECT parent FROM binding WHERE ino = ? AND made IS NOT NULL"
 )
 _KEEP_FIRST = (
     "INSERT OR IGNORE INTO binding (parent, name, day, ino, made) SELECT parent, name, day - 1,"
@@ -314,7 +314,7 @@ class IndexWriter:
         parent, made = self._bound.get(state.ino, (0, 0))
         if state.nlink == 1 and made == state.version and not state.seen:
             return [parent]  # its only name, now and in history, was just given
-        return self._names(_PARENTS, state.ino, state.version)
+        return self._names(_PARENTS, state.ino, state.version, state.ino)
 
     def _note_directory(self, state: Inode) -> None:
         day = self._calendar.day_of(state.effective())
@@ -326,7 +326,7 @@ class IndexWriter:
         # It may have been given to a directory that knows nothing of it.
         since = self._since_of(state.ino)
         if since < _EVER:
-            self._make_older(self._names(_FIRST_PARENTS, state.ino), since)
+            self._make_older(self._names(_FIRST_PARENTS, state.ino, state.ino), since)
 
     def _make_older(self, directories: list[int], day: int) -> None:
         """Have directories, and those that they were made in, begin on ``day`` at the latest."""
@@ -336,7 +336,7 @@ class IndexWriter:
             if directory > LIVE_ROOT and self._since_of(directory) > day:
                 self._since[directory] = day
                 self._db.execute("INSERT OR REPLACE INTO since VALUES (?, ?)", (directory, day))
-                waiting += self._names(_FIRST_PARENTS, directory)
+                waiting += self._names(_FIRST_PARENTS, directory, directory)
 
     def _since_of(self, directory: int) -> int:
         known = self._since.get(directory)

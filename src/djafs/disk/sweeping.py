@@ -83,5 +83,5 @@ def _is_settled(live: Inode, t: int) -> bool:
 
 
 def _is_directory(db: sqlite3.Connection, ino: int) -> bool:
-    query = "SELECT mode FROM version WHERE ino = ?1 UNION SELECT mode FROM inode WHERE ino = ?1"
-    return any(stat.S_ISDIR(mode) for (mode,) in db.execute(query, (ino,)))
+    query = "SELECT mode FROM version WHERE ino = ? UNION SELECT mode FROM inode WHERE ino = ?"
+    return any(stat.S_ISDIR(mode) for (mode,) in db.execute(query, (ino, ino)))

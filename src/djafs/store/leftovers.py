@@ -17,7 +17,7 @@ from djafs.disk.index import Index
 from djafs.disk.layout import Layout, numbers
 
 _DROP = re.compile(rb'\{"op":"drop",.*"arc":(\d+)')
-_KNOWN = "SELECT 1 FROM archive WHERE archive = ?1 UNION SELECT 1 FROM content WHERE archive = ?1"
+_KNOWN = "SELECT 1 FROM archive WHERE archive = ? UNION SELECT 1 FROM content WHERE archive = ?"
 _RECENT = 2
 
 
@@ -26,7 +26,7 @@ def remove_leftovers(host: Host, layout: Layout, index: Index) -> None:
     present = {*numbers(layout.archives, "tar.zst"), *numbers(layout.archives, "djfm")}
     db = index.connection
     unknown = present - {number for (number,) in db.execute("SELECT archive FROM archive")}
-    unknown = {number for number in unknown if not db.execute(_KNOWN, (number,)).fetchone()}
+    unknown = {number for number in unknown if not db.execute(_KNOWN, (number, number)).fetchone()}
     if not unknown:
         return
     following = index.state().get("archive", 1)

@@ -56,8 +56,10 @@ class ArchiveCheck:
 
     def is_known(self, archive: int) -> bool:
         """Return whether the log still knows an archive."""
-        query = "SELECT 1 FROM archive WHERE archive = ?1 UNION SELECT 1 FROM content"
-        return self._db.execute(query + " WHERE archive = ?1", (archive,)).fetchone() is not None
+        query = (
+            "SELECT 1 FROM archive WHERE archive = ? UNION SELECT 1 FROM content WHERE archive = ?"
+        )
+        return self._db.execute(query, (archive, archive)).fetchone() is not None
 
     def _suspect(self, kind: Kind, path: str, number: int, noun: str) -> Suspect:
         where = os.path.relpath(path, self._layout.root)
