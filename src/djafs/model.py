@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta, timezone, tzinfo
 from operator import attrgetter
 from typing import NamedTuple
 
-from djafs.disk.extents import Extent
+from djafs.extents import Extent
 
 LIVE_ROOT = 2
 """Inode number of ``live/``; files and directories in it count up from the next one."""

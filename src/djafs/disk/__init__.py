@@ -2,7 +2,7 @@
 
 In reading order: :mod:`~djafs.disk.layout` (names), :mod:`~djafs.disk.host` (the one door to the
 operating system), :mod:`~djafs.disk.records` and :mod:`~djafs.disk.lookup_log`,
-:mod:`~djafs.disk.hot_log`, :mod:`~djafs.disk.extents`, :mod:`~djafs.disk.archive_writer` and
+:mod:`~djafs.disk.hot_log`, :mod:`~djafs.disk.archive_writer` and
 :mod:`~djafs.disk.archive_reader`, :mod:`~djafs.disk.index` with ``schema.sql``,
 :mod:`~djafs.disk.batch` and :mod:`~djafs.disk.index_writer`.
 """

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from djafs.disk.extents import Extent
 from djafs.disk.lookup_log import Position
+from djafs.extents import Extent
 from djafs.model import Dentry, Inode, Part
 
 

@@ -13,9 +13,9 @@ from zlib import crc32
 import msgspec
 
 from djafs.disk import rows
-from djafs.disk.extents import Extent
 from djafs.disk.hot_log import pack_checksums
 from djafs.disk.records import bytes_of, text_of
+from djafs.extents import Extent
 
 Line = dict[str, Any]
 

@@ -12,10 +12,10 @@ import threading
 from collections import OrderedDict
 from zlib import crc32
 
-from djafs.disk.extents import CHUNK
 from djafs.disk.host import Host
 from djafs.disk.layout import Layout, numbers
 from djafs.errors import HotLogDamageError
+from djafs.extents import CHUNK
 
 SEGMENT = 16 << 20
 """Bytes after which the next write begins a new segment."""

@@ -20,9 +20,9 @@ from djafs.disk.batch import (
     Swept,
     VersionClosed,
 )
-from djafs.disk.extents import Extent
 from djafs.disk.index import Index
 from djafs.disk.sweeping import prepare, sweep
+from djafs.extents import Extent
 from djafs.model import LIVE_ROOT, Calendar, Inode
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from djafs.disk.extents import Extent
+from djafs.extents import Extent
 from djafs.model import NEVER, Inode
 
 Row = tuple[Any, ...]

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from typing import NoReturn
 
-from djafs.disk.extents import PART
+from djafs.extents import PART
 from djafs.fuse import (
     FOREVER,
     Attributes,

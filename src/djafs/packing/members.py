@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from djafs.disk import tar
 from djafs.disk.archive_reader import Archives
-from djafs.disk.extents import ArchivedPiece
 from djafs.errors import ArchiveDamageError
+from djafs.extents import ArchivedPiece
 from djafs.packing.plan import PackItem
 
 

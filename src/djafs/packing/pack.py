@@ -19,10 +19,10 @@ from djafs.disk import tar
 from djafs.disk.archive_metadata import ArchiveMetadata
 from djafs.disk.archive_scan import ArchiveScan
 from djafs.disk.archive_writer import ArchiveWriter, Member
-from djafs.disk.extents import PART
 from djafs.disk.host import Host
 from djafs.disk.layout import Layout
 from djafs.errors import ArchiveDamageError, DamageError, PackingError
+from djafs.extents import PART
 from djafs.packing.pieces import PieceReader
 from djafs.packing.plan import FailedItem, PackedItem, PackItem, PackPlan, PackResult
 

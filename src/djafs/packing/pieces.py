@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from djafs.disk.archive_reader import Archives
-from djafs.disk.extents import CHUNK, ArchivedPiece, HotPiece, Piece
 from djafs.disk.frame_cache import FrameCache
 from djafs.disk.hot_log import HotReader
 from djafs.disk.layout import Layout
+from djafs.extents import CHUNK, ArchivedPiece, HotPiece, Piece
 
 STEP = 16 * CHUNK
 """Bytes read at a time, at most: whole checksummed chunks, so that none is read twice."""

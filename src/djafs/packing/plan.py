@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from djafs.disk.archive_metadata import ArchiveMetadata
-from djafs.disk.extents import Piece
+from djafs.extents import Piece
 
 
 class PackItem(NamedTuple):
-    """One part of one version of a file, at most :data:`djafs.disk.extents.PART` bytes.
+    """One part of one version of a file, at most :data:`djafs.extents.PART` bytes.
 
     ``key`` is the planner's own, unique in its plan, and comes back with the result. Pieces follow
     one another in the order of the content, holes included.

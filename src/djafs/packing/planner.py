@@ -7,9 +7,9 @@ from datetime import date
 from typing import NamedTuple
 
 from djafs.disk import rows
-from djafs.disk.extents import PART, ArchivedPiece, Extent, HolePiece, HotPiece, Piece
 from djafs.disk.index import DEPTH, Index
 from djafs.errors import ArchiveDamageError
+from djafs.extents import PART, ArchivedPiece, Extent, HolePiece, HotPiece, Piece
 from djafs.model import LIVE_ROOT, Inode
 from djafs.packing.plan import PackItem, member_name
 

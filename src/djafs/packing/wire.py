@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from djafs.disk.archive_metadata import ArchiveMetadata
-from djafs.disk.extents import ArchivedPiece, HolePiece, HotPiece
+from djafs.extents import ArchivedPiece, HolePiece, HotPiece
 from djafs.packing.plan import FailedItem, PackedItem, PackItem, PackPlan, PackResult
 
 BATCH = 256

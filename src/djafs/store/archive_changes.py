@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from djafs.disk import records
 from djafs.disk.batch import ContentRow, Packed
-from djafs.disk.extents import Extent
 from djafs.disk.index_writer import relocate
+from djafs.extents import Extent
 from djafs.model import Inode, Part
 from djafs.store.tree import Tree
 

@@ -12,7 +12,7 @@ from djafs.disk.batch import (
     Vacated,
     VersionClosed,
 )
-from djafs.disk.extents import PART
+from djafs.extents import PART
 from djafs.model import NEVER, Dentry, Inode
 from djafs.store.tree import Tree
 from djafs.store.versions import Versions

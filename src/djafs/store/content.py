@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from djafs.disk.archive_reader import Archives
-from djafs.disk.extents import (
+from djafs.disk.hot_log import HotReader
+from djafs.errors import ArchiveDamageError
+from djafs.extents import (
     PART,
     ArchivedPiece,
     Extent,
@@ -12,8 +14,6 @@ from djafs.disk.extents import (
     Piece,
     window,
 )
-from djafs.disk.hot_log import HotReader
-from djafs.errors import ArchiveDamageError
 from djafs.model import Inode
 from djafs.store.tree import PARTS, Tree, parts_of
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from djafs.disk import records
-from djafs.disk.extents import PART, Extent, clear, place, window
 from djafs.disk.hot_log import pack_checksums
 from djafs.disk.records import bytes_of
+from djafs.extents import PART, Extent, clear, place, window
 from djafs.model import Inode
 from djafs.store.tree import Tree, parts_of
 from djafs.store.versions import Versions

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from djafs.disk import records
 from djafs.disk.batch import ContentRow
-from djafs.disk.extents import Extent
 from djafs.disk.records import bytes_of
+from djafs.extents import Extent
 from djafs.model import LIVE_ROOT, NEVER, Dentry, Inode
 from djafs.store.bindings import Bindings
 from djafs.store.content_changes import ContentChanges

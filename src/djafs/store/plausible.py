@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from djafs.disk import hot_log, records
-from djafs.disk.extents import CHUNK
 from djafs.disk.index import DEPTH
 from djafs.disk.records import bytes_of
+from djafs.extents import CHUNK
 from djafs.model import LIVE_ROOT
 from djafs.store.tree import Tree
 

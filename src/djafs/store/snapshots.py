@@ -11,8 +11,8 @@ from typing import NamedTuple
 from zlib import crc32
 
 from djafs.disk import rows
-from djafs.disk.extents import Extent
 from djafs.disk.index import Index
+from djafs.extents import Extent
 from djafs.model import LIVE_ROOT, Calendar, Inode
 
 _LIVE = (

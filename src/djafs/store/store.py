@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from djafs import __version__
 from djafs.disk import records
 from djafs.disk.archive_reader import Archives
-from djafs.disk.extents import Extent, Piece
 from djafs.disk.frame_cache import FrameCache
 from djafs.disk.host import Host
 from djafs.disk.hot_log import HotLog, HotReader, checksums
@@ -23,6 +22,7 @@ from djafs.disk.layout import Layout
 from djafs.disk.lookup_log import LookupLog
 from djafs.disk.records import text_of
 from djafs.errors import DamageError
+from djafs.extents import Extent, Piece
 from djafs.model import LIVE_ROOT, Calendar, Dentry, Inode
 from djafs.store.changes import Changes
 from djafs.store.content import ContentReader

@@ -14,9 +14,9 @@ from zlib import crc32
 
 from djafs.disk import rows
 from djafs.disk.batch import Batch, ContentRow, PartClosed, Vacated
-from djafs.disk.extents import PART
 from djafs.disk.index import Index
 from djafs.disk.lookup_log import Position
+from djafs.extents import PART
 from djafs.model import FIRST_COOKIE, LIVE_ROOT, Calendar, Dentry, Inode, Part
 
 CACHE = 4096

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from djafs.disk.extents import HotPiece
 from djafs.disk.host import Host
 from djafs.disk.hot_log import HotLog, checksums, pack_checksums
 from djafs.disk.layout import Layout
+from djafs.extents import HotPiece
 from djafs.packing.plan import PackItem
 
 MTIME = 1_700_000_000_123_456_789

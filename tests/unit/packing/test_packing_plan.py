@@ -5,7 +5,7 @@ import io
 import pytest
 
 from djafs.disk.archive_metadata import ArchiveMetadata
-from djafs.disk.extents import ArchivedPiece, HolePiece, HotPiece
+from djafs.extents import ArchivedPiece, HolePiece, HotPiece
 from djafs.packing import wire
 from djafs.packing.plan import (
     FailedItem,

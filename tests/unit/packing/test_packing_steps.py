@@ -10,10 +10,10 @@ import pytest
 from djafs.disk.archive_reader import ArchiveReader
 from djafs.disk.archive_scan import ArchiveScan, problems
 from djafs.disk.archive_writer import ArchiveWriter
-from djafs.disk.extents import CHUNK, PART, ArchivedPiece, HolePiece
 from djafs.disk.host import Host
 from djafs.disk.tar import Entry
 from djafs.errors import PackingError
+from djafs.extents import CHUNK, PART, ArchivedPiece, HolePiece
 from djafs.packing.pack import pack
 from djafs.packing.pieces import STEP, PieceReader
 from djafs.packing.plan import FailedItem, PackItem, PackPlan, PackResult, member_name

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import validate
-from djafs.disk.extents import PART
+from djafs.extents import PART
 from rig.small_store import DAY, SmallStore
 
 NAME = b"large.json"

@@ -7,7 +7,6 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-from djafs.disk.extents import PART
 from djafs.disk.records import (
     Content,
     Create,
@@ -20,6 +19,7 @@ from djafs.disk.records import (
     text_of,
 )
 from djafs.disk.tar import Entry
+from djafs.extents import PART
 from djafs.model import Inode
 from djafs.packing.plan import member_name
 from djafs.store.tree import Listed

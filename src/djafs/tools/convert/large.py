@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
-from djafs.disk.extents import PART
+from djafs.extents import PART
 from djafs.tools.convert.reading import (
     CHANGED,
     SourceError,

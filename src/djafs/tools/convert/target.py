@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 
-from djafs.disk.extents import PART, Extent
+from djafs.extents import PART, Extent
 from djafs.model import Inode
 from djafs.store.tree import Listed, Tree
 

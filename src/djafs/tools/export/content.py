@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from hashlib import sha256
 
 from djafs.disk.archive_reader import Archives
-from djafs.disk.extents import PART, Extent
 from djafs.disk.frame_cache import FrameCache
 from djafs.disk.hot_log import HotReader
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
 from djafs.errors import ArchiveDamageError, DamageError
+from djafs.extents import PART, Extent
 from djafs.model import Inode
 from djafs.store.snapshots import Snapshots
 

@@ -8,8 +8,8 @@ import tarfile
 from collections.abc import Iterator
 from typing import IO
 
-from djafs.disk.extents import PART
 from djafs.errors import DamageError
+from djafs.extents import PART
 from djafs.model import Inode
 from djafs.tools.export.summary import ExportSummary, Tick, stopping
 from djafs.tools.export.view import View

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from hashlib import sha256
 from itertools import groupby
 
-from djafs.disk.extents import PART
 from djafs.disk.legacy_layout import content_files, digest_in
 from djafs.disk.records import Unlink, text_of
+from djafs.extents import PART
 from djafs.model import Inode
 from djafs.tools.convert.carrying import Place, StoreCarrier
 from djafs.tools.convert.contents import WriteError

@@ -1,8 +1,8 @@
-"""What holds for every stored list of extents (djafs.disk.extents)."""
+"""What holds for every stored list of extents (djafs.extents)."""
 
 from __future__ import annotations
 
-from djafs.disk.extents import CHUNK, PART, Extent
+from djafs.extents import CHUNK, PART, Extent
 
 _LARGEST = 1 << 48
 """No offset, number or length comes near this; SQLite and arithmetic stay in range below it."""

@@ -10,9 +10,9 @@ from zlib import crc32
 import msgspec
 
 from djafs.disk import rows
-from djafs.disk.extents import CHUNK, Extent
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
+from djafs.extents import CHUNK, Extent
 from djafs.tools.validation.damage import Suspect
 from djafs.tools.validation.extent_rules import extents_problem
 from djafs.tools.validation.findings import Kind

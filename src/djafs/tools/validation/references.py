@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from djafs.disk import rows
-from djafs.disk.extents import Extent
 from djafs.disk.index import Index
+from djafs.extents import Extent
 from djafs.model import Calendar
 from djafs.tools.validation.damage import Suspect
 from djafs.tools.validation.extent_rules import extents_problem
