@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from djafs.disk import records
 from djafs.disk.layout import Layout
-from djafs.disk.lookup_log import LINE, seal
+from djafs.disk.lookup_line import LINE, seal
 from djafs.disk.seek_table import FOOTER_SIZE, SeekTableError, decode, tail_size
 from djafs.errors import DjafsError, LookupLogDamageError, NotAStoreError
 from djafs.store.identity import read_identity

@@ -12,7 +12,7 @@ from pathlib import Path
 from conftest import MountStore
 from djafs.disk import records
 from djafs.disk.layout import Layout
-from djafs.disk.lookup_log import LookupReader
+from djafs.disk.lookup_reader import LookupReader
 from djafs.store.identity import read_identity
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from djafs.disk.lookup_log import Position
+from djafs.disk.lookup_line import Position
 from djafs.extents import Extent
 from djafs.model import Dentry, Inode, Part
 

@@ -5,7 +5,6 @@ Format: docs/formats/checkpoint.md. A reader hands out nothing whose sum it has 
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from itertools import islice
@@ -18,7 +17,8 @@ import zstandard
 from djafs.disk.checkpoint_rows import Line, tables_of
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout, numbers
-from djafs.disk.lookup_log import LINE, Position, open_compressed, seal
+from djafs.disk.lookup_line import LINE, TAIL, Position, seal
+from djafs.disk.lookup_segments import open_compressed
 from djafs.errors import LookupLogDamageError
 
 FORMAT = 1
@@ -26,7 +26,6 @@ FORMAT = 1
 BLOCK = 1000
 """Rows between two sums."""
 
-_TAIL = re.compile(rb',"sum":(\d{1,10})\}\n\Z')
 _SUMMED = (b'{"row":"checkpoint",', b'{"row":"sum",', b'{"row":"end",')
 
 _encode = msgspec.json.Encoder().encode
@@ -123,7 +122,7 @@ class CheckpointReader:
             while line := self._lines.readline(LINE):
                 found.append(line)
                 if line.startswith(_SUMMED):
-                    tail = _TAIL.search(line)
+                    tail = TAIL.search(line)
                     if tail is None or crc32(line[: tail.start()], chain) != int(tail[1]):
                         raise self._damage("a sum is wrong")
                     return found, int(tail[1])

@@ -14,6 +14,7 @@ from zlib import crc32
 
 from djafs.disk.host import Host
 from djafs.disk.layout import Layout, numbers
+from djafs.disk.segment_files import SegmentFiles
 from djafs.errors import HotLogDamageError
 from djafs.extents import CHUNK
 
@@ -53,11 +54,7 @@ class HotLog:
         present = numbers(layout.hot, "log")
         self._sizes = {n: os.path.getsize(layout.hot_segment(n)) for n in present}
         self._total = sum(self._sizes.values())
-        self._descriptor = -1
-        self._unsynced: list[int] = []  # segments that are full
-        self._named = False  # a segment was begun whose name is not durable yet
-        self._lock = threading.Lock()
-        self._turn = threading.Lock()  # of syncs: none closes what another one is at
+        self._files = SegmentFiles(host, layout.hot, "hot.sync", "hot.sync-directory")
         self.segment = max(last, present[-1] if present else 0)
         self._tail = SEGMENT
 
@@ -72,10 +69,10 @@ class HotLog:
         Raises OSError, and then nothing was appended: the next write takes the same place.
         """
         at = self._tail
-        if at + len(data) > min(SEGMENT, self._most) and (at or self._descriptor < 0):
+        if at + len(data) > min(SEGMENT, self._most) and (at or self._files.descriptor < 0):
             self._begin_segment()
             at = 0
-        self._host.pwrite(self._descriptor, data, at, "hot.append")
+        self._host.pwrite(self._files.descriptor, data, at, "hot.append")
         self._tail = at + len(data)
         self._sizes[self.segment] = self._tail
         self._total += len(data)
@@ -83,33 +80,18 @@ class HotLog:
 
     def sync(self) -> None:
         """Make durable all that was appended before the call (raises OSError)."""
-        with self._turn:
-            with self._lock:
-                closed, self._unsynced = self._unsynced, []
-                current, named, self._named = self._descriptor, self._named, False
-            try:
-                for descriptor in closed:
-                    self._host.sync(descriptor, "hot.sync")
-                if current >= 0:
-                    self._host.sync(current, "hot.sync")
-                if named:
-                    self._host.sync_directory(self._layout.hot, "hot.sync-directory")
-            finally:
-                for descriptor in closed:
-                    self._host.close(descriptor)
+        self._files.sync()
 
     def roll(self) -> None:
         """Let the next write begin a segment, so that this one can go once it is packed."""
-        if self._descriptor >= 0 and self._tail:
-            with self._lock:
-                self._unsynced.append(self._descriptor)
-                self._descriptor = -1
+        if self._files.descriptor >= 0 and self._tail:
+            self._files.end()
             self._tail = SEGMENT
 
     def drop_below(self, segment: int) -> int:
         """Remove every segment with a smaller number; return the bytes that came free."""
         before = self._total
-        below = min(segment, self.segment if self._descriptor >= 0 else self.segment + 1)
+        below = min(segment, self.segment if self._files.descriptor >= 0 else self.segment + 1)
         for number in [n for n in self._sizes if n < below]:
             self._host.unlink(self._layout.hot_segment(number), "hot.unlink")
             self._total -= self._sizes.pop(number)
@@ -117,21 +99,14 @@ class HotLog:
 
     def close(self) -> None:
         """Sync and close."""
-        self.sync()
-        with self._lock:
-            if self._descriptor >= 0:
-                self._host.close(self._descriptor)
-                self._descriptor = -1
-                self._tail = SEGMENT
+        self._files.close()
+        self._tail = SEGMENT
 
     def _begin_segment(self) -> None:
         path = self._layout.hot_segment(self.segment + 1)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         descriptor = self._host.open(path, flags, "hot.create")
-        with self._lock:
-            if self._descriptor >= 0:
-                self._unsynced.append(self._descriptor)
-            self._descriptor, self._named = descriptor, True
+        self._files.begin(descriptor)
         self.segment += 1
         self._tail = 0
         self._sizes[self.segment] = 0

@@ -17,7 +17,7 @@ from zlib import crc32
 from djafs.disk import rows
 from djafs.disk.batch import ContentRow, Vacated
 from djafs.disk.layout import INDEX_SUFFIXES, Layout
-from djafs.disk.lookup_log import Position
+from djafs.disk.lookup_line import Position
 from djafs.errors import IndexDamageError
 from djafs.model import LIVE_ROOT, Dentry, Inode, Part
 

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 import setproctitle
 
-from djafs.disk import checkpoint, lookup_log
+from djafs.disk import checkpoint, lookup_reader, lookup_segments
 from djafs.disk.host import Host
 from djafs.disk.index import Index
 from djafs.disk.index_writer import IndexWriter
 from djafs.disk.layout import INDEX_SUFFIXES, Layout
 from djafs.disk.log_closing import drop_from_memory, write_compressed
-from djafs.disk.lookup_log import START, Position
+from djafs.disk.lookup_line import START, Position
 from djafs.errors import DjafsError, LookupLogDamageError
 from djafs.model import Calendar
 from djafs.packing import wire
@@ -101,9 +101,9 @@ def make(
 
 def end_of(layout: Layout, segment: int) -> Position:
     """Return the place behind the last line of a segment that another one follows."""
-    following = lookup_log.segment_start(layout, segment + 1)
+    following = lookup_reader.segment_start(layout, segment + 1)
     offset = 0
-    with lookup_log.open_segment(layout, segment) as lines:
+    with lookup_segments.open_segment(layout, segment) as lines:
         while chunk := lines.read(1 << 20):
             offset += len(chunk)
     return Position(segment, offset, following.seq, following.chain)

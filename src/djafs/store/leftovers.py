@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from djafs.disk import lookup_log
+from djafs.disk import lookup_line, lookup_segments
 from djafs.disk.host import Host
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout, numbers
@@ -42,9 +42,9 @@ def remove_leftovers(host: Host, layout: Layout, index: Index) -> None:
 def _dropped(layout: Layout) -> set[int]:
     """Return the archives that the last segments of the log drop."""
     found: set[int] = set()
-    for number in lookup_log.segment_numbers(layout)[-_RECENT:]:
-        with lookup_log.open_segment(layout, number) as lines:
-            while line := lines.readline(lookup_log.LINE):
+    for number in lookup_segments.segment_numbers(layout)[-_RECENT:]:
+        with lookup_segments.open_segment(layout, number) as lines:
+            while line := lines.readline(lookup_line.LINE):
                 match = _DROP.match(line)
                 if match:
                     found.add(int(match[1]))

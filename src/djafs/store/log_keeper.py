@@ -19,7 +19,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from djafs.disk import lookup_log
+from djafs.disk import lookup_segments
 from djafs.disk.checkpoint import checkpoint_numbers
 from djafs.disk.layout import numbers
 from djafs.disk.log_closing import close_segment
@@ -175,7 +175,7 @@ class LogKeeper:
             return
         for checkpoint in older:
             host.unlink(layout.checkpoint(checkpoint), "checkpoint.unlink")
-        below = min(self._below(), number + 1, lookup_log.segment_numbers(layout)[-1])
+        below = min(self._below(), number + 1, lookup_segments.segment_numbers(layout)[-1])
         for segment in numbers(layout.lookups, "djfl.zst"):
             if segment < below:
                 host.unlink(layout.closed_lookup_segment(segment), "checkpoint.unlink-log")

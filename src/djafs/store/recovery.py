@@ -10,14 +10,15 @@ import os
 import sqlite3
 from typing import NamedTuple
 
-from djafs.disk import lookup_log
+from djafs.disk import lookup_reader, lookup_segments
 from djafs.disk.checkpoint import checkpoint_numbers
 from djafs.disk.host import Host
 from djafs.disk.hot_log import HotReader, pack_checksums
 from djafs.disk.index import Index
 from djafs.disk.index_writer import IndexWriter
 from djafs.disk.layout import INDEX_SUFFIXES, Layout, numbers
-from djafs.disk.lookup_log import START, LookupReader, Position
+from djafs.disk.lookup_line import START, Position
+from djafs.disk.lookup_reader import LookupReader
 from djafs.disk.records import Sync, Write
 from djafs.errors import HotLogDamageError, IndexDamageError, LookupLogDamageError
 from djafs.model import Calendar
@@ -98,7 +99,7 @@ def _fitting(layout: Layout, end: Position) -> Index:
             raise IndexDamageError(f"{layout.index + suffix} is a symbolic link")
     index = Index.open(layout)
     position = index.position()
-    if position.seq > end.seq or not lookup_log.holds(layout, position):
+    if position.seq > end.seq or not lookup_reader.holds(layout, position):
         index.close()
         raise IndexDamageError(f"{layout.index} does not fit the lookup log")
     return index
@@ -156,7 +157,7 @@ def read_tail(layout: Layout, store: str) -> Tail:
         before = position
     end, cut = reader.position, None
     if reader.damage is not None:
-        if lookup_log.syncs_after(layout, end):
+        if lookup_reader.syncs_after(layout, end):
             raise LookupLogDamageError(f"{reader.damage}; run djafs validate -v")
         cut = str(reader.damage)
     hot = HotReader(layout)
@@ -187,10 +188,10 @@ def _check_closed(layout: Layout, store: str, end: Position, cut: str) -> None:
 def _start_of_tail(layout: Layout) -> Position:
     """Return the begin of a segment before which every line is covered by a durable mark."""
     earliest, durable = START, 0
-    for number in reversed(lookup_log.segment_numbers(layout)):
+    for number in reversed(lookup_segments.segment_numbers(layout)):
         with contextlib.suppress(LookupLogDamageError):
-            durable = max(durable, lookup_log.last_mark(layout, number))
-            earliest = lookup_log.segment_start(layout, number)
+            durable = max(durable, lookup_reader.last_mark(layout, number))
+            earliest = lookup_reader.segment_start(layout, number)
             if earliest.seq < durable:
                 break
     return earliest
@@ -205,7 +206,7 @@ def settle(host: Host, layout: Layout, tail: Tail) -> None:
     if tail.since == tail.end:
         return
     _rewrite_hot(host, layout, tail.writes)
-    for number in lookup_log.segment_numbers(layout):
+    for number in lookup_segments.segment_numbers(layout):
         path = layout.lookup_segment(number)
         if tail.since.segment <= number <= tail.end.segment and os.path.exists(path):
             begin = tail.since.offset if number == tail.since.segment else 0
@@ -240,9 +241,9 @@ def remove_behind(host: Host, layout: Layout, end: Position) -> None:
 
     Raises LookupLogDamageError when the end lies inside a segment that was closed, and durable.
     """
-    behind = [n for n in lookup_log.segment_numbers(layout) if n > end.segment]
+    behind = [n for n in lookup_segments.segment_numbers(layout) if n > end.segment]
     for number in reversed(behind):
-        host.unlink(lookup_log.segment_path(layout, number), "recovery.unlink")
+        host.unlink(lookup_segments.segment_path(layout, number), "recovery.unlink")
     if behind:
         host.sync_directory(layout.lookups, "recovery.sync-directory")
     path = layout.lookup_segment(end.segment)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from djafs.disk.index_writer import IndexWriter
 from djafs.disk.layout import Layout
-from djafs.disk.lookup_log import LookupReader, Position
+from djafs.disk.lookup_line import Position
+from djafs.disk.lookup_reader import LookupReader
 from djafs.errors import LookupLogDamageError
 from djafs.store.changes import Changes
 from djafs.store.plausible import MISFITS, Plausible

@@ -15,7 +15,7 @@ from zlib import crc32
 from djafs.disk import rows
 from djafs.disk.batch import Batch, ContentRow, PartClosed, Vacated
 from djafs.disk.index import Index
-from djafs.disk.lookup_log import Position
+from djafs.disk.lookup_line import Position
 from djafs.extents import PART
 from djafs.model import FIRST_COOKIE, LIVE_ROOT, Calendar, Dentry, Inode, Part
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout, numbers
 from djafs.disk.legacy_layout import is_legacy
-from djafs.disk.lookup_log import segment_numbers
+from djafs.disk.lookup_segments import segment_numbers
 from djafs.errors import IndexDamageError, LookupLogDamageError, NotAStoreError, UsageError
 from djafs.model import Calendar
 from djafs.store.identity import FORMAT, Identity, read_identity

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import validate
-from djafs.disk import checkpoint, lookup_log
+from djafs.disk import checkpoint, lookup_log, lookup_segments
 from djafs.disk.checkpoint import CheckpointReader, checkpoint_numbers
 from djafs.disk.index import Index
 from djafs.errors import LookupLogDamageError, PackingError
@@ -111,7 +111,7 @@ def test_one_is_made_from_the_one_before(world, monkeypatch, batch):
         world.unlink(b"%d-7" % day)
         keeper.checkpoint()
         assert len(checkpoint_numbers(world.layout)) == 1
-    assert lookup_log.segment_numbers(world.layout)[0] > 3
+    assert lookup_segments.segment_numbers(world.layout)[0] > 3
     tables, past = world.tables(), world.past()
     world.reopen(without_index=True)
     assert (world.tables(), world.past()) == (tables, past)
@@ -277,7 +277,7 @@ def made(tmp_path: Path) -> tuple[SmallStore, bytes]:
     NearKeeper(world.store).checkpoint()
     world.close()
     path = world.layout.checkpoint(checkpoint_numbers(world.layout)[0])
-    with lookup_log.open_compressed(path) as lines:
+    with lookup_segments.open_compressed(path) as lines:
         return world, lines.read()
 
 
@@ -356,8 +356,8 @@ def test_the_one_before_is_taken_when_its_segments_are_there(tmp_path):
 
 def test_a_log_that_ends_before_its_checkpoint_is_damaged(made):
     world, _ = made
-    for number in lookup_log.segment_numbers(world.layout):
-        os.unlink(lookup_log.segment_path(world.layout, number))
+    for number in lookup_segments.segment_numbers(world.layout):
+        os.unlink(lookup_segments.segment_path(world.layout, number))
     with pytest.raises(LookupLogDamageError, match="has no lookup log"):
         world.open()
 

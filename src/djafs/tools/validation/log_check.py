@@ -11,7 +11,8 @@ import zstandard
 
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
-from djafs.disk.lookup_log import Line, Position
+from djafs.disk.lookup_line import Position
+from djafs.disk.lookup_reader import Line
 from djafs.errors import LookupLogDamageError
 from djafs.model import Calendar
 from djafs.store.checkpoints import load_newest

@@ -13,18 +13,9 @@ import zstandard
 
 from djafs.disk import records
 from djafs.disk.layout import Layout
-from djafs.disk.lookup_log import (
-    LINE,
-    START,
-    Damage,
-    Line,
-    LookupReader,
-    Position,
-    open_segment,
-    segment_numbers,
-    segment_path,
-    segment_start,
-)
+from djafs.disk.lookup_line import LINE, START, Position
+from djafs.disk.lookup_reader import Damage, Line, LookupReader, segment_start
+from djafs.disk.lookup_segments import open_segment, segment_numbers, segment_path
 from djafs.errors import LookupLogDamageError
 
 _SUM = re.compile(rb',"sum":(\d{1,10})\}\n\Z')

@@ -6,7 +6,7 @@ import sqlite3
 
 from djafs.disk.index import Index
 from djafs.disk.index_writer import IndexWriter
-from djafs.disk.lookup_log import Line
+from djafs.disk.lookup_reader import Line
 from djafs.model import Calendar
 from djafs.store.changes import Changes
 from djafs.store.plausible import MISFITS, Plausible
