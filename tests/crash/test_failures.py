@@ -318,7 +318,7 @@ def test_an_index_that_is_ahead_of_the_log_is_thrown_away(small: SmallStore):
 
 def test_two_mounts_may_create_a_store_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from djafs.errors import LockedError
-    from djafs.store import store as module
+    from djafs.store import opening as module
 
     path = tmp_path / "store"
     prepare = module.prepare_store

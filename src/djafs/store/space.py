@@ -53,6 +53,12 @@ class Space:
         found = os.statvfs(self._layout.root)
         return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
 
+    def take(self, size: int) -> None:
+        """Count ``size`` bytes that will be written (raises OSError when the disk is full)."""
+        self.room -= size
+        if self.room < 0:
+            self.check(size)
+
     def check(self, size: int) -> None:
         """Return if ``size`` bytes more may be written (raises OSError, ENOSPC or EDQUOT)."""
         free = self.of_disk()[1] - self.margin

@@ -24,25 +24,13 @@ from djafs.disk.records import text_of
 from djafs.errors import DamageError
 from djafs.extents import Extent, Piece
 from djafs.model import LIVE_ROOT, Calendar, Dentry, Inode
-from djafs.store.changes import Changes
 from djafs.store.content import ContentReader
-from djafs.store.identity import (
-    Identity,
-    StoreLock,
-    create_store,
-    prepare_directories,
-    prepare_store,
-    read_identity,
-)
-from djafs.store.leftovers import remove_leftovers
-from djafs.store.recovery import Recovered, recover
+from djafs.store.opening import Taken, take
+from djafs.store.recorder import Recorder
 from djafs.store.snapshots import Snapshots
-from djafs.store.space import FULL, RECORD, Space
-from djafs.store.syncer import Syncer, is_full
+from djafs.store.space import RECORD, Space
+from djafs.store.syncer import Syncer
 from djafs.store.tree import parts_of
-
-_GROWING = (records.Create, records.File, records.Write, records.Clone, records.Setxattr)
-"""Changes that a full disk refuses; the others make room, or are needed for that."""
 
 _log = logging.getLogger("djafs.store")
 
@@ -59,15 +47,12 @@ class Store:
         self,
         host: Host,
         layout: Layout,
-        identity: Identity,
-        lock: StoreLock,
-        recovered: Recovered,
+        taken: Taken,
         clock: Callable[[], int],
         frame_cache: int,
     ) -> None:
-        self.host, self.layout, self.identity, self.lock = host, layout, identity, lock
-        self.clock = clock
-        self.recovered = recovered
+        self.host, self.layout, self.clock = host, layout, clock
+        self.identity, self.lock, self.recovered = identity, _, recovered = taken
         self.guard = threading.Lock()
         self.calendar = Calendar(identity.zone())
         self.tree = recovered.tree
@@ -83,10 +68,10 @@ class Store:
         self._past = Index.open_read_only(layout)
         self.snapshot_calendar = Calendar(identity.zone())
         self.snapshots = Snapshots(self._past, self.snapshot_calendar)
-        self._changes = Changes(self.tree)
         self.syncer = Syncer(
             self.guard, self.hot, self.log, self.tree, recovered.writer, clock, self.space.release
         )
+        self._recorder = Recorder(self.log, self.tree, self.space, self.syncer)
 
     @classmethod
     def open(
@@ -106,21 +91,11 @@ class Store:
         """
         host = host or Host()
         layout = Layout(os.path.abspath(root))
-        if create and not os.path.exists(layout.identity):
-            prepare_store(host, layout, time_zone)
-        else:
-            read_identity(layout)
-        lock = StoreLock.take(layout)
+        taken = take(host, layout, create=create, time_zone=time_zone)
         try:
-            if create and not os.path.exists(layout.identity):
-                create_store(host, layout, time_zone)
-            identity = read_identity(layout)
-            prepare_directories(host, layout)
-            recovered = _recover(host, layout, identity)
-            remove_leftovers(host, layout, recovered.reading)
-            store = cls(host, layout, identity, lock, recovered, clock, frame_cache)
+            store = cls(host, layout, taken, clock, frame_cache)
         except BaseException:
-            lock.release()
+            taken.lock.release()
             raise
         with contextlib.ExitStack() as stack:
             stack.callback(store._let_go)
@@ -130,9 +105,9 @@ class Store:
         return store
 
     def _begin(self) -> None:
-        self.record(records.Mount(0, self.clock(), version=__version__))
+        self._recorder.record(records.Mount(0, self.clock(), version=__version__))
         if self.tree.inode(LIVE_ROOT) is None:
-            self.record(
+            self._recorder.record(
                 records.Create(
                     0, self.clock(), 0, "", LIVE_ROOT, 0o040755, os.getuid(), os.getgid()
                 )
@@ -163,57 +138,11 @@ class Store:
 
         Raises OSError if it cannot be logged.
         """
-        if self.syncer.hindered:
-            self.syncer.admit()
-        record.seq = self.log.seq + 1
-        try:
-            self.log.append(record)
-        except OSError as error:
-            if error.errno not in FULL or isinstance(record, _GROWING):
-                raise
-            if not self.space.release(error.errno):
-                raise
-            record.seq = self.log.seq + 1
-            self.log.append(record)
-        try:
-            self._changes.apply(record)
-        except Exception as error:
-            # Never to be met: what is logged was allowed. But a log with a record that does not
-            # fit could not be replayed.
-            self.syncer.fail(f"{type(record).__name__} does not fit", error)
-            self.log.retract()
-            raise
-        self.syncer.note_change()
+        self._recorder.record(record)
 
     def record_all(self, run: Sequence[records.Record]) -> None:
         """Log and apply many changes, of which a crash may keep the first ones only."""
-        done = 0
-        while done < len(run):
-            if self.syncer.hindered:
-                self.syncer.admit()
-            some = self._append_some(run[done:])
-            for record in run[done : done + some]:
-                self._changes.apply(record)
-            done += some
-            self.syncer.note_change()
-
-    def _append_some(self, run: Sequence[records.Record]) -> int:
-        growing = any(isinstance(record, _GROWING) for record in run)
-        if growing:
-            self._take_room(RECORD * min(len(run), 1024))
-        try:
-            return self.log.append_some(run)
-        except OSError as error:
-            if growing or error.errno not in FULL or not self.space.release(error.errno):
-                raise
-            return self.log.append_some(run)
-
-    def _take_room(self, size: int) -> None:
-        """Count ``size`` bytes that will be written (raises OSError when the disk is full)."""
-        space = self.space
-        space.room -= size
-        if space.room < 0:
-            space.check(size)
+        self._recorder.record_all(run)
 
     # Reading
 
@@ -312,9 +241,9 @@ class Store:
 
         An empty ``name`` makes a file without one (O_TMPFILE).
         """
-        self._take_room(RECORD)
+        self.space.take(RECORD)
         ino = self.tree.next_ino
-        self.record(
+        self._recorder.record(
             records.Create(
                 0,
                 self.clock(),
@@ -340,10 +269,12 @@ class Store:
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
         if self.syncer.hindered:
             self.syncer.admit()
-        self._take_room(RECORD + len(data))
+        self.space.take(RECORD + len(data))
         crcs = checksums(data)
         segment, at = self.hot.append(data)
-        self.record(records.Write(0, self.clock(), ino, offset, len(data), segment, at, crcs, mode))
+        self._recorder.record(
+            records.Write(0, self.clock(), ino, offset, len(data), segment, at, crcs, mode)
+        )
 
     def setattr(
         self,
@@ -359,56 +290,44 @@ class Store:
     ) -> None:
         """Set attributes. A time equal to ``now`` (the recorded time) means "now"."""
         t = self.clock() if now is None else now
-        self.record(records.Setattr(0, t, ino, mode, uid, gid, size, atime, mtime))
+        self._recorder.record(records.Setattr(0, t, ino, mode, uid, gid, size, atime, mtime))
 
     def punch(self, ino: int, offset: int, length: int, size: int) -> None:
         """Make a hole, and set the size."""
-        self.record(records.Punch(0, self.clock(), ino, offset, length, size))
+        self._recorder.record(records.Punch(0, self.clock(), ino, offset, length, size))
 
     def clone(self, source: int, offset: int, ino: int, to: int, length: int) -> None:
         """Let a range of ``ino`` hold what a range of ``source`` holds, without copying it."""
-        self._take_room(RECORD)
-        self.record(records.Clone(0, self.clock(), ino, to, source, offset, length))
+        self.space.take(RECORD)
+        self._recorder.record(records.Clone(0, self.clock(), ino, to, source, offset, length))
 
     def set_xattr(self, ino: int, name: bytes, value: bytes | None) -> None:
         """Set an extended attribute, or remove it when ``value`` is None."""
         if value is not None:
-            self._take_room(RECORD + 2 * len(value))
-        self.record(records.Setxattr(0, self.clock(), ino, text_of(name), value))
+            self.space.take(RECORD + 2 * len(value))
+        self._recorder.record(records.Setxattr(0, self.clock(), ino, text_of(name), value))
 
     def link(self, ino: int, parent: int, name: bytes) -> None:
         """Give an inode a further name."""
-        self._take_room(RECORD)
-        self.record(records.Link(0, self.clock(), ino, parent, text_of(name)))
+        self.space.take(RECORD)
+        self._recorder.record(records.Link(0, self.clock(), ino, parent, text_of(name)))
 
     def unlink(self, parent: int, name: bytes) -> None:
         """Remove a name that is there."""
-        self.record(records.Unlink(0, self.clock(), parent, text_of(name)))
+        self._recorder.record(records.Unlink(0, self.clock(), parent, text_of(name)))
 
     def rmdir(self, parent: int, name: bytes) -> None:
         """Remove the name of an empty directory."""
-        self.record(records.Rmdir(0, self.clock(), parent, text_of(name)))
+        self._recorder.record(records.Rmdir(0, self.clock(), parent, text_of(name)))
 
     def rename(
         self, parent: int, name: bytes, heir: int, target: bytes, *, exchange: bool = False
     ) -> None:
         """Give ``name`` in ``parent`` to ``heir`` as ``target``, replacing what is there."""
-        self.record(
+        self._recorder.record(
             records.Rename(0, self.clock(), parent, text_of(name), heir, text_of(target), exchange)
         )
 
     def free(self, ino: int) -> None:
         """Let an inode go that has no name, now that nobody holds it open."""
         self.tree.free(ino)
-
-
-def _recover(host: Host, layout: Layout, identity: Identity) -> Recovered:
-    """Recover a store, with the space kept in reserve if the disk is full."""
-    calendar = Calendar(identity.zone())
-    try:
-        return recover(host, layout, identity.id, calendar)
-    except (OSError, sqlite3.OperationalError) as error:
-        full = error.errno in FULL if isinstance(error, OSError) else is_full(error)
-        if not full or not Space(host, layout).release():
-            raise
-        return recover(host, layout, identity.id, calendar)

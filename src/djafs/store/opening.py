@@ -1,0 +1,66 @@
+"""Taking a store: it is found or made, locked, and recovered."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import NamedTuple
+
+from djafs.disk.host import Host
+from djafs.disk.layout import Layout
+from djafs.model import Calendar
+from djafs.store.identity import (
+    Identity,
+    StoreLock,
+    create_store,
+    prepare_directories,
+    prepare_store,
+    read_identity,
+)
+from djafs.store.leftovers import remove_leftovers
+from djafs.store.recovery import Recovered, recover
+from djafs.store.space import FULL, Space
+from djafs.store.syncer import is_full
+
+
+class Taken(NamedTuple):
+    """A store that this process holds, and that is as its log says."""
+
+    identity: Identity
+    lock: StoreLock
+    recovered: Recovered
+
+
+def take(host: Host, layout: Layout, *, create: bool, time_zone: str) -> Taken:
+    """Lock and recover a store, creating it if it is new and ``create`` is set.
+
+    Raises NotAStoreError, NewerFormatError, LockedError, LookupLogDamageError, OSError.
+    """
+    if create and not os.path.exists(layout.identity):
+        prepare_store(host, layout, time_zone)
+    else:
+        read_identity(layout)
+    lock = StoreLock.take(layout)
+    try:
+        if create and not os.path.exists(layout.identity):
+            create_store(host, layout, time_zone)
+        identity = read_identity(layout)
+        prepare_directories(host, layout)
+        recovered = _recover(host, layout, identity)
+        remove_leftovers(host, layout, recovered.reading)
+    except BaseException:
+        lock.release()
+        raise
+    return Taken(identity, lock, recovered)
+
+
+def _recover(host: Host, layout: Layout, identity: Identity) -> Recovered:
+    """Recover a store, with the space kept in reserve if the disk is full."""
+    calendar = Calendar(identity.zone())
+    try:
+        return recover(host, layout, identity.id, calendar)
+    except (OSError, sqlite3.OperationalError) as error:
+        full = error.errno in FULL if isinstance(error, OSError) else is_full(error)
+        if not full or not Space(host, layout).release():
+            raise
+        return recover(host, layout, identity.id, calendar)
