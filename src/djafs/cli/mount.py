@@ -7,7 +7,7 @@ import os
 import click
 
 from djafs.cli.command import Command
-from djafs.cli.parameters import checked_size, checked_time_zone
+from djafs.cli.parameters import checked_kernel_flags, checked_size, checked_time_zone
 from djafs.cli.statuses import OK
 from djafs.mounting.options import (
     DEFAULT_GC_INTERVAL,
@@ -71,6 +71,14 @@ from djafs.mounting.options import (
     help="Let other users in, as far as modes allow.  [default: yes for root, else no]",
 )
 @click.option(
+    "-o",
+    "kernel_flags",
+    metavar="FLAG[,FLAG]",
+    multiple=True,
+    callback=checked_kernel_flags,
+    help="Mount with dev, suid or noexec, as mount(8) has them; root may.  [default: nodev,nosuid]",
+)
+@click.option(
     "--time-zone",
     metavar="NAME",
     callback=checked_time_zone,
@@ -92,6 +100,7 @@ def command(
     log_file: str | None,
     level: int,
     allow_other: bool | None,
+    kernel_flags: tuple[str, ...],
     time_zone: str | None,
     durable: str | None,
     status_fd: int | None,
@@ -115,6 +124,7 @@ def command(
         settle=settle,
         level=level,
         allow_other=os.geteuid() == 0 if allow_other is None else allow_other,
+        kernel_flags=kernel_flags,
         log_file=None if log_file is None else os.path.abspath(log_file),
         time_zone=time_zone,
         durable_close=durable == "close",

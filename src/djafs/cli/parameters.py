@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import click
@@ -33,6 +34,22 @@ def checked_time_zone(
         message = f"{value!r} is not a time zone such as UTC or Europe/Berlin"
         raise click.BadParameter(message) from None
     return value
+
+
+def checked_kernel_flags(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Split what ``-o`` was given at commas; of an option and its opposite the last one counts."""
+    from djafs.mounting.options import KERNEL_FLAGS  # noqa: PLC0415 (mounting only)
+
+    chosen: dict[str, str] = {}
+    for flag in ",".join(values).split(",") if values else ():
+        if flag not in KERNEL_FLAGS:
+            raise click.BadParameter(f"{flag!r} is none of {', '.join(KERNEL_FLAGS)}")
+        if flag in {"dev", "suid"} and os.geteuid() != 0:
+            raise click.BadParameter(f"only root may mount with {flag!r}")
+        chosen[flag.removeprefix("no")] = flag
+    return tuple(chosen.values())
 
 
 def human_size(size: int) -> str:

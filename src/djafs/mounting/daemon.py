@@ -145,6 +145,7 @@ class Daemon:
             f"fsname={self._options.storage}",
             "subtype=djafs",
             "default_permissions",
+            *self._options.kernel_flags,
         ]
         return [*chosen, "allow_other"] if self._options.allow_other else chosen
 

@@ -16,6 +16,9 @@ DEFAULT_SETTLE: float = 10
 DEFAULT_LEVEL = 9
 """zstd level of archives (docs/formats/archive.md has the measurement behind it)."""
 
+KERNEL_FLAGS = ("dev", "nodev", "suid", "nosuid", "exec", "noexec")
+"""What mount(8) can forbid or permit of every file; ``nodev,nosuid,exec`` unless asked."""
+
 
 @dataclass(frozen=True)
 class MountOptions:
@@ -48,6 +51,9 @@ class MountOptions:
     time_zone: str | None = None
     """IANA name of the zone whose midnights end a day; only for a store that is new."""
 
+    kernel_flags: tuple[str, ...] = ()
+    """Of :data:`KERNEL_FLAGS`, those that differ from what ``fusermount3`` does by itself."""
+
     durable_close: bool = False
     """Whether close(2) makes durable what was written, as fsync(2) does."""
 
@@ -67,6 +73,8 @@ class MountOptions:
             arguments.append(f"--log-file={self.log_file}")
         if self.time_zone is not None:
             arguments.append(f"--time-zone={self.time_zone}")
+        if self.kernel_flags:
+            arguments.append(f"-o{','.join(self.kernel_flags)}")
         if self.durable_close:
             arguments.append("--durable=close")
         return [*arguments, "--foreground", "--", self.storage, self.mountpoint]

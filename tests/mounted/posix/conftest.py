@@ -13,6 +13,7 @@ import pytest
 from rig.command import djafs_ok
 from rig.mount import Mount
 from rig.twins import Twins
+from rig.unprivileged import let_others_reach
 
 _number = itertools.count()
 
@@ -46,9 +47,7 @@ def shared_mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
     base = tmp_path_factory.mktemp("posix")
     options = ("--gc-interval=86400", "--settle=0")
     with Mount(base / "store", base / "mnt", options, seconds=300) as mount:
-        for directory in (base, *base.parents):  # other users have to reach it
-            if directory.stat().st_uid == os.geteuid() and str(directory).startswith("/tmp/"):
-                directory.chmod(directory.stat().st_mode | 0o011)
+        let_others_reach(base)
         yield mount
     djafs_ok("validate", "-p", base / "store")
 

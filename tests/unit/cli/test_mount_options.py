@@ -50,8 +50,27 @@ def test_paths_are_made_absolute_and_free_of_links(launched, tmp_path: Path, mon
         MountOptions("/s p/ä", "/-m\n\udcff", allow_other=True),
         MountOptions("/s", "/m", 0.5, 1 << 30, 0.0, 19, log_file="/-l", time_zone="Europe/Berlin"),
         MountOptions("/-s", "/-m", gc_interval=1e9, settle=0.1, durable_close=True),
+        MountOptions("/s", "/m", kernel_flags=("nodev", "noexec")),
     ],
 )
 def test_the_daemon_is_handed_the_same_options(launched, options):
     assert main(["mount", *options.arguments()]) == 0
     assert launched == [("foreground", replace(options, foreground=True))]
+
+
+def test_of_two_kernel_flags_that_contradict_each_other_the_last_counts(launched):
+    assert main(["mount", "-o", "exec,nodev", "-o", "noexec", "/s", "/m"]) == 0
+    assert launched[0][1].kernel_flags == ("noexec", "nodev")
+
+
+@pytest.mark.parametrize("given", ["devs", "", "dev,", "ro", "allow_other"])
+def test_other_kernel_flags_are_refused(launched, capsys, given: str):
+    assert main(["mount", "-o", given, "/s", "/m"]) == 16
+    assert "is none of dev, nodev, suid, nosuid, exec, noexec" in capsys.readouterr().err
+
+
+def test_only_root_may_ask_for_devices(launched, capsys, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert main(["mount", "-o", "nosuid,dev", "/s", "/m"]) == 16
+    assert "only root may mount with 'dev'" in capsys.readouterr().err
+    assert not launched
