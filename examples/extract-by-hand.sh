@@ -82,6 +82,14 @@ def joined:
     if length > 0 and .[-1][2] == 0 and $run[2] == 0 and .[-1][4] == $run[4]
       and .[-1][0] + .[-1][1] == $run[0] and .[-1][3] + .[-1][1] == $run[3]
     then .[-1][1] += $run[1] else . + [$run] end);
+# The pieces of a hot extent that a cutting record "pack" moves, and the rest of it.
+def pieces($r):
+  . as [$offset, $length, $segment, $at] | [$r.src[] | select(.[1] == $segment)] as $ranges
+  | [0, $length, ($ranges[] | .[2] - $at, .[2] + .[3] - $at)] | map(select(. >= 0 and . <= $length))
+  | unique | range(length - 1) as $i | .[$i] as $from | (.[$i + 1] - $from) as $size
+  | [$ranges[] | select(.[2] <= $at + $from and $at + $from + $size <= .[2] + .[3])] as $moved
+  | if $moved == [] then [$offset + $from, $size, $segment, $at + $from, 0]
+    else [$offset + $from, $size, 0, $moved[0][0] + $at + $from - $moved[0][2], $r.cid] end;
 def run($number):
   [.[0] + $number * part, .[1], .[2], .[3], if .[2] > 0 then 0 else .[4] end];
 def is($type): (.mode / 4096 | floor) == $type;
@@ -146,6 +154,7 @@ def apply($r):
         . as [$offset, $length, $segment, $at]
         | if $segment == 0 then .
           elif $r.src == null then [$offset, $length, 0, $offset - $begin, $r.cid]
+          elif $r.cut then pieces($r)
           else
             (first($r.src[] | select(.[1] == $segment and .[2] <= $at and $at + $length <= .[2] + .[3]))
               // null) as $moved
@@ -206,12 +215,16 @@ while IFS=$'\t' read -r kind number at length name offset; do
         printf -v file '%08d' "$number"
         if [ "$kind" = hot ]; then
             source=$store/hot/$file.log
-        else
+        elif [ "$number" -gt 0 ]; then
             source=$work/tar
             zstd -dcq "$store/archives/$file.tar.zst" >"$source"
         fi
     fi
     decode path "$name"
+    if [ "$kind $number" = "archive 0" ]; then
+        echo "extract-by-hand: lost: $length bytes at $offset of $path; they are zeros here" >&2
+        continue
+    fi
     dd if="$source" of="./$path" bs=1M status=none conv=notrunc \
         iflag=skip_bytes,count_bytes oflag=seek_bytes skip="$at" count="$length" seek="$offset"
 done <"$work/runs"

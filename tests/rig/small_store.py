@@ -63,6 +63,10 @@ class CopyingHost(Host):
         self._step(label)
         super().rename(source, target, label)
 
+    def link(self, source: str, target: str, label: str) -> None:
+        self._step(label)
+        super().link(source, target, label)
+
     def unlink(self, path: str, label: str) -> None:
         self._step(label)
         super().unlink(path, label)

@@ -75,12 +75,16 @@ class InodeGone(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """Hot extents (``moved``: (segment, at) -> (offset in the content, length)) became ``cid``."""
+    """Hot extents (``moved``: (segment, at) -> (offset in the content, length)) became ``cid``.
+
+    With ``cut`` parts of extents did as well.
+    """
 
     ino: int
     part: int
     cid: int
     moved: list[tuple[int, int, int, int]]
+    cut: bool = False
 
 
 class Swept(NamedTuple):

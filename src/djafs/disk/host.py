@@ -7,7 +7,9 @@ Every call carries a *label* that names the step, such as ``"hot.append"`` or
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 
 
 class Host:
@@ -60,6 +62,23 @@ class Host:
     def rename(self, source: str, target: str, label: str) -> None:
         """Give a file its final name, replacing what had it (rename(2))."""
         os.rename(source, target)
+
+    def link(self, source: str, target: str, label: str) -> None:
+        """Give a file a further name (link(2)).
+
+        Where the filesystem has no hard links, ``target`` becomes a durable copy.
+        """
+        try:
+            os.link(source, target, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+                raise
+            shutil.copyfile(source, target, follow_symlinks=False)
+            descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def unlink(self, path: str, label: str) -> None:
         """Remove a file (unlink(2))."""

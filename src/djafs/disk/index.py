@@ -18,6 +18,7 @@ from djafs.disk import rows
 from djafs.disk.batch import ContentRow, Vacated
 from djafs.disk.layout import INDEX_SUFFIXES, Layout
 from djafs.disk.lookup_line import Position
+from djafs.disk.lost import NOWHERE
 from djafs.errors import IndexDamageError
 from djafs.model import LIVE_ROOT, Dentry, Inode, Part
 
@@ -161,10 +162,11 @@ class Index:
         return ContentRow(*row) if row else None
 
     def find_content(self, digest: bytes) -> int | None:
-        """Return the content that has this SHA-256."""
+        """Return the content that has this SHA-256; not one that is lost."""
         row = self.connection.execute(
-            "SELECT cid FROM content WHERE substr(digest, 1, 8) = ? AND digest = ?",
-            (digest[:8], digest),
+            "SELECT cid FROM content WHERE substr(digest, 1, 8) = ? AND digest = ?"
+            " AND archive != ?",
+            (digest[:8], digest, NOWHERE),
         ).fetchone()
         return row[0] if row else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 from zlib import crc32
 
@@ -22,7 +23,7 @@ from djafs.disk.batch import (
 )
 from djafs.disk.index import Index
 from djafs.disk.sweeping import prepare, sweep
-from djafs.extents import Extent
+from djafs.extents import Extent, slice_extent
 from djafs.model import LIVE_ROOT, Calendar, Inode
 
 
@@ -275,7 +276,7 @@ class IndexWriter:
             )
             keys = [(event.ino, event.part, until) for _, until in found]
         for (stored, _), key in zip(found, keys, strict=True):
-            extents = relocate(rows.unpack_extents(stored), event.moved, event.cid)
+            extents = relocate(rows.unpack_extents(stored), event.moved, event.cid, event.cut)
             self._db.execute(update, (rows.pack_extents(extents), rows.hot_of(extents), *key))
 
     # Days
@@ -351,15 +352,18 @@ class IndexWriter:
 
 
 def relocate(
-    extents: list[Extent], moved: list[tuple[int, int, int, int]], cid: int
+    extents: list[Extent], moved: list[tuple[int, int, int, int]], cid: int, cut: bool = False
 ) -> list[Extent]:
     """Return ``extents`` with every hot one that ``moved`` covers placed in content ``cid``.
 
-    ``moved`` lists (offset in the content, segment, offset in the segment, length). Neighbours
-    that come to lie side by side are joined.
+    ``moved`` lists (offset in the content, segment, offset in the segment, length). One that it
+    covers in part is cut first if ``cut`` is set, and else left alone. Neighbours that come to lie
+    side by side are joined.
     """
     ranges = sorted((segment, at, length, offset) for offset, segment, at, length in moved)
     result: list[Extent] = []
+    if cut:
+        extents = [piece for extent in extents for piece in _cut(extent, ranges)]
     for extent in extents:
         fresh = extent
         if extent.segment:
@@ -375,6 +379,17 @@ def relocate(
         else:
             result.append(fresh)
     return result
+
+
+def _cut(extent: Extent, ranges: list[tuple[int, int, int, int]]) -> list[Extent]:
+    """Cut a hot extent where one of ``ranges`` (segment, at, length, …) begins or ends in it."""
+    end = extent.offset + extent.length
+    edges = {extent.offset, end}
+    for segment, at, length, _ in ranges:
+        if segment == extent.segment:
+            begin = extent.offset + at - extent.at
+            edges |= {edge for edge in (begin, begin + length) if extent.offset < edge < end}
+    return [slice_extent(extent, *pair) for pair in pairwise(sorted(edges))]
 
 
 def _joins(left: Extent, right: Extent) -> bool:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from dataclasses import dataclass
 
-_NUMBERED = re.compile(r"(\d{8,})\.(log|djfl|djfl\.zst|djfc\.zst|tar\.zst|djfm)\Z")
+_NUMBERED = re.compile(r"(\d{8,})\.(log|djfl|djfl\.zst|djfc\.zst|tar\.zst|djfm|tar\.zst\.par2)\Z")
 
 INDEX_SUFFIXES = ("", "-wal", "-shm", "-journal")
 """What SQLite appends to the name of the index for the files beside it."""
@@ -61,6 +62,11 @@ class Layout:
         """Directory of archives and their metadata."""
         return os.path.join(self.root, "archives")
 
+    @property
+    def damaged(self) -> str:
+        """Directory of damaged originals that a repair has set aside; nothing in it is used."""
+        return os.path.join(self.root, "damaged")
+
     def hot_segment(self, number: int) -> str:
         """Path of hot segment ``number`` (1 and up)."""
         return os.path.join(self.hot, f"{number:08d}.log")
@@ -90,9 +96,21 @@ class Layout:
         """Path of the metadata of archive ``number``."""
         return os.path.join(self.archives, f"{number:08d}.djfm")
 
+    def archive_files(self, number: int) -> tuple[str, ...]:
+        """Paths of all files of archive ``number``; not each of them need exist."""
+        return self.archive(number), self.archive_metadata(number), self.archive_parity(number)
+
     def archive_draft(self, number: int) -> str:
         """Path under which archive ``number`` is written before it gets its name."""
         return os.path.join(self.archives, f"{number:08d}.tar.zst.tmp")
+
+    def archive_parity(self, number: int) -> str:
+        """Path of the recovery data of archive ``number``."""
+        return os.path.join(self.archives, f"{number:08d}.tar.zst.par2")
+
+    def parity_workspace(self) -> str:
+        """Make a new directory of the store for a run of par2, and return its path."""
+        return tempfile.mkdtemp(prefix="parity-", suffix=".tmp", dir=self.root)
 
 
 def numbers(directory: str, suffix: str) -> list[int]:

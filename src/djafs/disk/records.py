@@ -210,7 +210,10 @@ class Archive(Record):
 
 
 class Content(Record):
-    """Content ``cid`` is ``len`` bytes at ``at`` of the tar in archive ``arc``."""
+    """Content ``cid`` is ``len`` bytes at ``at`` of the tar in archive ``arc``.
+
+    In archive 0 it is lost (:mod:`djafs.disk.lost`), until another record says where it is.
+    """
 
     cid: int
     sha256: str
@@ -223,17 +226,19 @@ class Pack(Record):
     """Hot extents of one part of an inode, in all its versions, became content ``cid``.
 
     ``src`` lists which: (offset in the content, segment, offset in the segment, length). Absent,
-    it is every hot extent that the part has now, at its own offset.
+    it is every hot extent that the part has now, at its own offset. With ``cut`` (a repair) also
+    what an extent has beside other bytes is moved; else only whole extents are.
     """
 
     ino: int
     cid: int
     part: int = 0
     src: list[tuple[int, int, int, int]] | None = None
+    cut: bool = False
 
 
 class Move(Record):
-    """Compaction: content ``cid`` now lies at ``at`` of archive ``arc``."""
+    """Content ``cid`` now lies at ``at`` of archive ``arc``; in archive 0 it is lost."""
 
     cid: int
     arc: int

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from djafs.disk import rows
 from djafs.disk.index import DEPTH, Index
+from djafs.disk.lost import NOWHERE
 from djafs.errors import ArchiveDamageError
 from djafs.extents import PART, ArchivedPiece, Extent, HolePiece, HotPiece, Piece
 from djafs.model import LIVE_ROOT, Inode
@@ -144,6 +145,8 @@ class Planner:
         content = self._index.content(extent.base)
         if content is None:
             raise ArchiveDamageError(f"content {extent.base} is in no archive; run djafs validate")
+        if content.archive == NOWHERE:  # the file goes on referring to the lost content there
+            return HolePiece(size)
         return ArchivedPiece(size, content.archive, content.at + extent.at)
 
     # Names of members

@@ -42,13 +42,13 @@ class ArchiveChanges:
                 extents = part.extents if part else []
             if record.src is None:
                 moved = [(e.offset, e.segment, e.at, e.length) for e in extents if e.segment]
-            packed = relocate(extents, moved, record.cid)
+            packed = relocate(extents, moved, record.cid, record.cut)
             if record.part == 0:
                 inode.extents = packed
             elif packed:
                 self._repack_part(inode, record.part, packed)
         if inode is None or inode.version > 1 or inode.nlink == 0:
-            event = Packed(record.ino, record.part, record.cid, moved)
+            event = Packed(record.ino, record.part, record.cid, moved, record.cut)
             self._tree.batch.events.append(event)
 
     def _repack_part(self, inode: Inode, number: int, extents: list[Extent]) -> None:

@@ -17,9 +17,7 @@ that is gone ask again where the content is (Store.read).
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -35,7 +33,7 @@ from djafs.packing.members import Held, Source, moving_items
 from djafs.packing.packer import Packer
 from djafs.packing.plan import PackPlan, PackResult
 from djafs.packing.survey import Reached
-from djafs.store.publishing import publish
+from djafs.store.publishing import publish, retire
 from djafs.store.store import Store
 
 SLICE = 128
@@ -175,7 +173,7 @@ class Compactor:
         gone = self._gone(sources, kept)
         forgotten = [cid for cid in held if not is_needed(cid)]
         self._commit(number, result.metadata, moved, forgotten, gone)
-        done.reclaimed += self._remove(gone)
+        done.reclaimed += retire(store, gone)
         done.reclaimed -= result.metadata.compressed_bytes if result.metadata else 0
         done.compacted += len(gone)
         done.forgotten += len(forgotten)
@@ -239,22 +237,3 @@ class Compactor:
                 store.record_all(part)
             if store.syncer.hindered:
                 store.syncer.flush()
-
-    def _remove(self, gone: list[int]) -> int:
-        """Remove the files of archives that the log has dropped; return the bytes they had."""
-        store = self._store
-        store.syncer.flush()
-        if not store.syncer.confirm():
-            return 0  # the next mount removes them
-        freed = 0
-        for archive in gone:
-            path = store.layout.archive(archive)
-            with contextlib.suppress(FileNotFoundError):
-                freed += os.path.getsize(path)
-                store.host.unlink(path, "compaction.unlink")
-            with contextlib.suppress(FileNotFoundError):
-                store.host.unlink(store.layout.archive_metadata(archive), "compaction.unlink-djfm")
-            store.content.archives.forget(archive)
-        if gone:
-            store.host.sync_directory(store.layout.archives, "compaction.sync-directory")
-        return freed

@@ -1,4 +1,4 @@
-"""Giving archives their names."""
+"""Giving archives their names, and letting them go."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from djafs.disk import archive_metadata
 from djafs.disk.archive_metadata import ArchiveMetadata
 from djafs.disk.host import Host
 from djafs.disk.layout import Layout
+from djafs.store.store import Store
 
 
 def publish(host: Host, layout: Layout, metadata: ArchiveMetadata) -> None:
@@ -27,6 +28,25 @@ def publish(host: Host, layout: Layout, metadata: ArchiveMetadata) -> None:
                 host.unlink(left, "archive.unlink")
         raise
     host.sync_directory(layout.archives, "archive.sync-directory")
+
+
+def retire(store: Store, gone: list[int]) -> int:
+    """Remove the files of archives that the log has dropped; return the bytes they had."""
+    store.syncer.flush()
+    if not store.syncer.confirm():
+        return 0  # the next mount removes them
+    freed = 0
+    for archive in gone:
+        path = store.layout.archive(archive)
+        with contextlib.suppress(FileNotFoundError):
+            freed += os.path.getsize(path)
+            store.host.unlink(path, "compaction.unlink")
+        with contextlib.suppress(FileNotFoundError):
+            store.host.unlink(store.layout.archive_metadata(archive), "compaction.unlink-djfm")
+        store.content.archives.forget(archive)
+    if gone:
+        store.host.sync_directory(store.layout.archives, "compaction.sync-directory")
+    return freed
 
 
 def _write(host: Host, path: str, content: bytes) -> None:

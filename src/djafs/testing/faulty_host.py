@@ -137,6 +137,13 @@ class FaultyHost(Host):
         if last:
             die()
 
+    def link(self, source: str, target: str, label: str) -> None:
+        """See :meth:`Host.link`."""
+        last = self._before(label)
+        super().link(source, target, label)
+        if last:
+            die()
+
     def unlink(self, path: str, label: str) -> None:
         """See :meth:`Host.unlink`."""
         last = self._before(label)

@@ -177,6 +177,17 @@ class PowerCutHost(Host):
         self._cut()
         super().rename(source, target, label)
 
+    def link(self, source: str, target: str, label: str) -> None:
+        """See :meth:`Host.link`."""
+        self._step(label)
+        if not os.path.basename(source).startswith("index"):
+            file = self._file(source)
+            self._change(target, file)
+            self._cut()
+            self._files[target] = file
+        self._cut()
+        super().link(source, target, label)
+
     def unlink(self, path: str, label: str) -> None:
         """See :meth:`Host.unlink`."""
         self._step(label)
