@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from conftest import validate
-from djafs.disk import hot_log, lookup_log
+from djafs.disk import hot_log, lookup_log, sqlite
 from djafs.disk.host import Host
 from djafs.disk.index_writer import IndexWriter
 from djafs.errors import PackingError, ReadOnlyStoreError
@@ -182,7 +181,7 @@ class _Full(IndexWriter):
 
     def apply(self, batch):
         if self.full:
-            raise sqlite3.OperationalError("database or disk is full")
+            raise sqlite.FullError("database or disk is full")
         super().apply(batch)
 
 
@@ -200,7 +199,7 @@ def test_an_index_that_cannot_be_written_refuses_changes_in_the_end(
             small.file(b"%d" % made, b"content")
             made += 1
             if made % 5 == 0:
-                with pytest.raises(sqlite3.OperationalError):
+                with pytest.raises(sqlite.FullError):
                     store.syncer.flush()
     assert raised.value.errno == errno.ENOSPC
     assert 20 < made < 100

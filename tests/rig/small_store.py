@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from djafs.disk import sqlite
 from djafs.disk.host import Host
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
@@ -180,7 +180,7 @@ def tables_of(layout: Layout) -> dict[str, list[tuple[object, ...]]]:
         index.close()
 
 
-def rows_of(db: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
+def rows_of(db: sqlite.Connection) -> dict[str, list[tuple[object, ...]]]:
     """Return all rows, but for inodes that only an open file keeps: that is not logged."""
     found = {
         table: sorted(db.execute(f"SELECT * FROM {table}").fetchall(), key=repr) for table in TABLES

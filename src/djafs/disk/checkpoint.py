@@ -5,7 +5,6 @@ Format: docs/formats/checkpoint.md. A reader hands out nothing whose sum it has 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -14,6 +13,7 @@ from zlib import crc32
 import msgspec
 import zstandard
 
+from djafs.disk import sqlite
 from djafs.disk.checkpoint_rows import Line, tables_of
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout, numbers
@@ -52,7 +52,7 @@ def checkpoint_numbers(layout: Layout) -> list[int]:
     return numbers(layout.lookups, "djfc.zst")
 
 
-def checkpoint_lines(db: sqlite3.Connection, store: str) -> Iterator[bytes]:
+def checkpoint_lines(db: sqlite.Connection, store: str) -> Iterator[bytes]:
     """Yield the lines of a checkpoint of an index, some at a time."""
     state = dict(db.execute("SELECT key, value FROM state"))
     position = [state[key] for key in ("segment", "offset", "seq", "chain")]
@@ -165,7 +165,7 @@ def load(path: str, store: str, index: Index) -> Position:
                     run(table.insert, table.row_of(line))
             finally:
                 run("COMMIT")
-    except (KeyError, TypeError, ValueError, sqlite3.IntegrityError) as error:
+    except (KeyError, TypeError, ValueError, sqlite.ConstraintError) as error:
         raise LookupLogDamageError(f"{path} is damaged: {error!r}") from error
     finally:
         reader.close()

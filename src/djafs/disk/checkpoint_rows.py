@@ -6,13 +6,12 @@ does not have, are written as in the lookup log, and what only makes the index f
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 from zlib import crc32
 
 import msgspec
 
-from djafs.disk import rows
+from djafs.disk import rows, sqlite
 from djafs.disk.hot_log import pack_checksums
 from djafs.disk.records import bytes_of, text_of
 from djafs.extents import Extent
@@ -29,7 +28,7 @@ _unpack_extra = msgspec.msgpack.Decoder(rows.Extra).decode
 class Table:
     """One table of the index: its rows to lines, and back."""
 
-    def __init__(self, db: sqlite3.Connection, name: str) -> None:
+    def __init__(self, db: sqlite.Connection, name: str) -> None:
         self.name = name
         info = db.execute(f"PRAGMA table_info({name})").fetchall()
         self.columns: list[str] = [column[1] for column in info]
@@ -87,7 +86,7 @@ class Table:
         return tuple(values.get(column) for column in self.columns)
 
 
-def tables_of(db: sqlite3.Connection) -> dict[str, Table]:
+def tables_of(db: sqlite.Connection) -> dict[str, Table]:
     """Return all tables of an index by their names."""
     query = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid"
     return {name: Table(db, name) for (name,) in db.execute(query).fetchall()}

@@ -7,14 +7,12 @@ reads for the answering thread and one that writes; other processes open their o
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any
-from urllib.parse import quote
 from zlib import crc32
 
-from djafs.disk import rows
+from djafs.disk import rows, sqlite
 from djafs.disk.batch import ContentRow, Vacated
 from djafs.disk.layout import INDEX_SUFFIXES, Layout
 from djafs.disk.lookup_line import Position
@@ -24,9 +22,6 @@ from djafs.model import LIVE_ROOT, Dentry, Inode, Part
 
 SCHEMA = 2
 """Changes whenever schema.sql does; an index of another schema is rebuilt."""
-
-MEMORY = ":memory:"
-"""The path of an index that is nowhere on disk."""
 
 DEPTH = 1 << 16
 """Directories that a path may go through: more is a cycle in a damaged store."""
@@ -49,7 +44,7 @@ _LIST_PLUS = (
 class Index:
     """A connection to the index, and every question that the live tree asks of it."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite.Connection) -> None:
         self.connection = connection
 
     @classmethod
@@ -60,14 +55,14 @@ class Index:
         """
         if not os.path.exists(layout.index):
             raise IndexDamageError(f"{layout.index} is missing")
-        index = cls(_connect(layout.index, "rw", cache))
         try:
-            if index.state().get("schema") != SCHEMA:
-                raise IndexDamageError(f"{layout.index} has another schema")
-        except sqlite3.Error as error:
-            index.close()
+            index = cls(_connect(layout.index, "rw", cache))
+            if index.state().get("schema") == SCHEMA and sqlite.has_checksums(index.connection):
+                return index
+        except sqlite.Error as error:
             raise IndexDamageError(f"{layout.index}: {error}") from error
-        return index
+        index.close()
+        raise IndexDamageError(f"{layout.index} has another schema")
 
     @classmethod
     def open_read_only(cls, layout: Layout, cache: int = 2 << 20) -> Index:
@@ -79,10 +74,12 @@ class Index:
     @classmethod
     def create(cls, path: str, cache: int = 8 << 20) -> Index:
         """Create an empty index at ``path``, replacing what is there."""
-        if path != MEMORY:
+        if path != sqlite.MEMORY:
             _make_file(path)
         connection = _connect(path, "rw", cache)
-        connection.executescript(
+        if path != sqlite.MEMORY:
+            sqlite.add_checksums(connection)
+        connection.execute(
             resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
         )
         connection.execute("PRAGMA journal_mode = WAL")
@@ -220,16 +217,8 @@ def _make_file(path: str) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
-def _connect(path: str, mode: str, cache: int) -> sqlite3.Connection:
-    place = path if path == MEMORY else quote(os.fsencode(path))
-    connection = sqlite3.connect(
-        f"file:{place}?mode={mode}",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=256,
-        timeout=60.0,
-    )
+def _connect(path: str, mode: str, cache: int) -> sqlite.Connection:
+    connection = sqlite.connect(path, mode)
     settings: dict[str, Any] = {
         "cache_size": -(cache >> 10),
         "synchronous": "NORMAL",

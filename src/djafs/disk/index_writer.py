@@ -91,7 +91,7 @@ class IndexWriter:
         self._bound: dict[int, tuple[int, int]] = {}  # of names given in the batch: parent, made
 
     def apply(self, batch: Batch) -> None:
-        """Apply ``batch`` whole or not at all (raises sqlite3.Error)."""
+        """Apply ``batch`` whole or not at all (raises sqlite.Error)."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._apply_live(batch)

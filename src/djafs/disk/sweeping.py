@@ -15,11 +15,10 @@ they hold no content.
 
 from __future__ import annotations
 
-import sqlite3
 import stat
 from zlib import crc32
 
-from djafs.disk import rows
+from djafs.disk import rows, sqlite
 from djafs.disk.batch import Swept
 from djafs.model import SPAN, Calendar, Inode
 
@@ -50,12 +49,12 @@ _PARTS = (
 )
 
 
-def prepare(db: sqlite3.Connection) -> None:
+def prepare(db: sqlite.Connection) -> None:
     """Give a connection the functions that :func:`sweep` needs."""
-    db.create_function("crc32", 1, crc32, deterministic=True)
+    db.create_scalar_function("crc32", crc32, 1, deterministic=True)
 
 
-def sweep(db: sqlite3.Connection, calendar: Calendar, swept: Swept) -> None:
+def sweep(db: sqlite.Connection, calendar: Calendar, swept: Swept) -> None:
     """Remove what is out of reach among the rows of inodes ``first`` to ``last``."""
     span = (swept.first, swept.last)
     for parent, name, day, ino, begin, made, *row in db.execute(_BINDINGS, span).fetchall():
@@ -82,6 +81,6 @@ def _is_settled(live: Inode, t: int) -> bool:
     return t - live.last > SPAN and not live.is_directory
 
 
-def _is_directory(db: sqlite3.Connection, ino: int) -> bool:
+def _is_directory(db: sqlite.Connection, ino: int) -> bool:
     query = "SELECT mode FROM version WHERE ino = ? UNION SELECT mode FROM inode WHERE ino = ?"
     return any(stat.S_ISDIR(mode) for (mode,) in db.execute(query, (ino, ino)))

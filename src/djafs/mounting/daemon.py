@@ -7,7 +7,6 @@ import dataclasses
 import logging
 import resource
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from djafs.disk import sqlite
 from djafs.disk.host import Host
 from djafs.errors import DjafsError, MountError
 from djafs.fuse import DEFAULT_FLAGS, Config, FuseError, InitFlag, Server, mount
@@ -176,7 +176,7 @@ class Daemon:
             if self._stopping.is_set():
                 return
             if self._said.get(what) != str(error):
-                expected = isinstance(error, (DjafsError, OSError, sqlite3.Error))
+                expected = isinstance(error, (DjafsError, OSError, sqlite.Error))
                 where = self._store.layout.root
                 _log.error("%s: %s: %s", where, what, error, exc_info=None if expected else error)
             self._said[what] = str(error)
@@ -228,5 +228,5 @@ class Daemon:
                 done = done.joined(self._collector.compact())
                 self._log_keeper.checkpoint()
             return dataclasses.asdict(done)
-        except (DjafsError, OSError, sqlite3.Error) as error:
+        except (DjafsError, OSError, sqlite.Error) as error:
             return {"error": f"{self._store.layout.root}: packing failed: {error}"}

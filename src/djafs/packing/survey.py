@@ -9,13 +9,12 @@ clone carries across meanwhile is for the caller to note.
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 from typing import Any
 
 import setproctitle
 
-from djafs.disk import rows
+from djafs.disk import rows, sqlite
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
 from djafs.errors import DjafsError
@@ -48,7 +47,7 @@ class Reached:
         return place < len(self.bits) and bool(self.bits[place] >> (cid & 7) & 1)
 
 
-def survey(db: sqlite3.Connection) -> Reached:
+def survey(db: sqlite.Connection) -> Reached:
     """Return every content that an extent of the index refers to."""
     reached = Reached()
     for table, key in _TABLES:
@@ -79,7 +78,7 @@ def main() -> int:
     try:
         index = Index.open_read_only(Layout(sys.argv[1]))
         message = wire.encode("reached", bytes(survey(index.connection).bits))
-    except (DjafsError, sqlite3.Error) as error:
+    except (DjafsError, sqlite.Error) as error:
         message = wire.encode("error", str(error), 0)
     try:
         with os.fdopen(1, "wb") as target:

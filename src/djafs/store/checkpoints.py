@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import sys
 from typing import NamedTuple
 
 import setproctitle
 
-from djafs.disk import checkpoint, lookup_reader, lookup_segments
+from djafs.disk import checkpoint, lookup_reader, lookup_segments, sqlite
 from djafs.disk.host import Host
 from djafs.disk.index import Index
 from djafs.disk.index_writer import IndexWriter
@@ -80,7 +79,7 @@ def make(
     """Make a draft of the checkpoint up to and with a closed segment; return its rows.
 
     The draft is durable and has been read back. Raises LookupLogDamageError, OSError,
-    sqlite3.Error.
+    sqlite.Error.
     """
     host = host or Host()
     draft = layout.checkpoint(segment) + ".tmp"
@@ -136,7 +135,7 @@ def main() -> int:
         identity = read_identity(layout)
         calendar = Calendar(identity.zone())
         message = wire.encode("made", make(layout, identity.id, calendar, int(sys.argv[2])))
-    except (DjafsError, sqlite3.Error, OSError) as error:
+    except (DjafsError, sqlite.Error, OSError) as error:
         message = wire.encode("error", str(error), 0)
     with contextlib.suppress(BrokenPipeError), os.fdopen(1, "wb") as target:
         target.write(message)

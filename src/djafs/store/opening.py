@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from typing import NamedTuple
 
+from djafs.disk import sqlite
 from djafs.disk.host import Host
 from djafs.disk.layout import Layout
 from djafs.model import Calendar
@@ -20,7 +20,6 @@ from djafs.store.identity import (
 from djafs.store.leftovers import remove_leftovers
 from djafs.store.recovery import Recovered, recover
 from djafs.store.space import FULL, Space
-from djafs.store.syncer import is_full
 
 
 class Taken(NamedTuple):
@@ -59,8 +58,8 @@ def _recover(host: Host, layout: Layout, identity: Identity) -> Recovered:
     calendar = Calendar(identity.zone())
     try:
         return recover(host, layout, identity.id, calendar)
-    except (OSError, sqlite3.OperationalError) as error:
-        full = error.errno in FULL if isinstance(error, OSError) else is_full(error)
+    except (OSError, sqlite.Error) as error:
+        full = error.errno in FULL if isinstance(error, OSError) else sqlite.is_full(error)
         if not full or not Space(host, layout).release():
             raise
         return recover(host, layout, identity.id, calendar)

@@ -7,12 +7,11 @@ number in it is larger than what it is kept in.
 
 from __future__ import annotations
 
-import sqlite3
 import stat
 from collections.abc import Callable
 from typing import Any
 
-from djafs.disk import hot_log, records
+from djafs.disk import hot_log, records, sqlite
 from djafs.disk.index import DEPTH
 from djafs.disk.records import bytes_of
 from djafs.extents import CHUNK
@@ -29,7 +28,7 @@ ID_MAX = (1 << 32) - 1
 
 MISFITS = (
     KeyError, ValueError, TypeError, OverflowError, AssertionError, IndexError,
-    sqlite3.IntegrityError, sqlite3.InterfaceError,
+    sqlite.ConstraintError,
 )  # fmt: skip
 """What goes wrong when a record does not fit what is before it."""
 

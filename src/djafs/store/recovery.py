@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 from typing import NamedTuple
 
-from djafs.disk import lookup_reader, lookup_segments
+from djafs.disk import lookup_reader, lookup_segments, sqlite
 from djafs.disk.checkpoint import checkpoint_numbers
 from djafs.disk.host import Host
 from djafs.disk.hot_log import HotReader, pack_checksums
@@ -25,7 +24,6 @@ from djafs.model import Calendar
 from djafs.store.checkpoints import load_newest, remove_checkpoint_index
 from djafs.store.plausible import check_run
 from djafs.store.replaying import replay
-from djafs.store.syncer import is_full
 from djafs.store.tree import Tree
 
 
@@ -62,8 +60,8 @@ def recover(host: Host, layout: Layout, store: str, calendar: Calendar) -> Recov
         return _follow(layout, store, calendar, _fitting(layout, end), tail, None)
     except IndexDamageError as error:
         rebuilt = str(error)
-    except (sqlite3.DatabaseError, LookupLogDamageError) as error:
-        if is_full(error):
+    except (sqlite.Error, LookupLogDamageError) as error:
+        if sqlite.is_full(error):
             raise
         rebuilt = f"{layout.index}: {error}"
     # It is kept until there is another: where the log is damaged, it may know more.
@@ -93,7 +91,7 @@ def _rename_index(host: Host, source: str, target: str) -> None:
 
 
 def _fitting(layout: Layout, end: Position) -> Index:
-    """Open the index if it is of this log (raises IndexDamageError, sqlite3.DatabaseError)."""
+    """Open the index if it is of this log (raises IndexDamageError, sqlite.Error)."""
     for suffix in INDEX_SUFFIXES:
         if os.path.islink(layout.index + suffix):
             raise IndexDamageError(f"{layout.index + suffix} is a symbolic link")

@@ -6,13 +6,12 @@ import contextlib
 import errno
 import logging
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 
 from djafs import __version__
-from djafs.disk import records
+from djafs.disk import records, sqlite
 from djafs.disk.archive_reader import Archives
 from djafs.disk.frame_cache import FrameCache
 from djafs.disk.host import Host
@@ -120,7 +119,7 @@ class Store:
             stack.callback(self._let_go)
             try:
                 self.syncer.flush()
-            except sqlite3.Error as error:  # all is in the log; the next mount brings it up to date
+            except sqlite.Error as error:  # all is in the log; the next mount brings it up to date
                 _log.warning("%s: the index cannot be written: %s", self.layout.root, error)
             self.hot.close()
             self.log.close()

@@ -9,10 +9,10 @@ import contextlib
 import errno
 import logging
 import os
-import sqlite3
 import threading
 from collections.abc import Callable
 
+from djafs.disk import sqlite
 from djafs.disk.batch import Batch
 from djafs.disk.hot_log import HotLog
 from djafs.disk.index_writer import IndexWriter
@@ -89,7 +89,7 @@ class Syncer:
         """
         while self.failure is None and self._crowded:
             if self._stuck is not None:
-                number = errno.ENOSPC if is_full(self._stuck) else errno.EIO
+                number = errno.ENOSPC if sqlite.is_full(self._stuck) else errno.EIO
                 raise OSError(number, f"the index cannot be written: {self._stuck}")
             if not self._frozen.wait(PATIENCE):
                 raise OSError(errno.EIO, "the index does not keep up")
@@ -160,7 +160,7 @@ class Syncer:
         """Return when everything that was acknowledged is durable and in the index.
 
         ``last`` logs a change that must be the last of its batch. Raises ReadOnlyStoreError, or
-        sqlite3.Error when the index cannot be written; what was to be written stays in memory
+        sqlite.Error when the index cannot be written; what was to be written stays in memory
         then, and the next call tries again.
         """
         with self._flushing:
@@ -202,14 +202,14 @@ class Syncer:
     def _apply(self, batch: Batch) -> None:
         try:
             self._writer.apply(batch)
-        except sqlite3.OperationalError as error:
-            if not is_full(error) or not self._relieve():
+        except sqlite.FullError:
+            if not self._relieve():
                 raise
             self._writer.apply(batch)
 
     def catch_up(self) -> None:
         """Bring the index up to date for a reader, as far as it can still be written."""
-        with contextlib.suppress(ReadOnlyStoreError, sqlite3.Error):
+        with contextlib.suppress(ReadOnlyStoreError, sqlite.Error):
             self.flush()
 
     def sync_for(self, seq: int) -> None:
@@ -228,8 +228,3 @@ class Syncer:
     def _check(self) -> None:
         if self.failure:
             raise ReadOnlyStoreError(f"the store is read-only after a failure: {self.failure}")
-
-
-def is_full(error: Exception) -> bool:
-    """Return whether SQLite failed because the disk is full (3.10 has no codes of errors)."""
-    return isinstance(error, sqlite3.OperationalError) and "is full" in str(error)

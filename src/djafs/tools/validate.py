@@ -6,11 +6,11 @@ they cover and what the findings mean.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from djafs.disk import sqlite
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout, numbers
 from djafs.disk.legacy_layout import is_legacy
@@ -70,7 +70,7 @@ def check_store(layout: Layout, tell: Tell, say: Progress) -> None:
     with Workspace(layout) as workspace:
         try:
             _Check(layout, identity, workspace, tell, say).run()
-        except sqlite3.OperationalError as error:
+        except sqlite.Error as error:
             if "full" not in str(error) and "disk" not in str(error):
                 raise
             raise WorkspaceError(

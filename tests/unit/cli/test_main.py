@@ -148,7 +148,16 @@ def test_names_leave_as_the_bytes_they_came_in_as(ending, tmp_path):
 )
 def test_starting_is_light(arguments):
     """What only some commands need is not imported by the others."""
-    heavy = ["rich", "msgspec", "zstandard", "sqlite3", "setproctitle", "djafs.fuse", "djafs.store"]
+    heavy = [
+        "rich",
+        "msgspec",
+        "zstandard",
+        "sqlite3",
+        "apsw",
+        "setproctitle",
+        "djafs.fuse",
+        "djafs.store",
+    ]
     script = (
         "import sys\n"
         "from djafs.cli.main import main\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import validate
-from djafs.disk import checkpoint, lookup_log, lookup_segments
+from djafs.disk import checkpoint, lookup_log, lookup_segments, sqlite
 from djafs.disk.checkpoint import CheckpointReader, checkpoint_numbers
 from djafs.disk.index import Index
 from djafs.errors import LookupLogDamageError, PackingError
@@ -258,7 +258,7 @@ def test_a_checkpoint_that_says_something_else_gets_no_name(world, tmp_path, mon
 
     def forge(db, store):
         twin = Index.create(str(tmp_path / "twin"))
-        db.backup(twin.connection)
+        sqlite.copy(db, twin.connection)
         twin.connection.execute("UPDATE inode SET uid = 5 WHERE ino = 4")
         yield from lines(twin.connection, store)
         twin.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 import zstandard
 
 from conftest import validate
+from djafs.disk import sqlite
 from djafs.packing.compaction import ArchiveUse, Limits, plan
 from djafs.packing.plan import PackPlan, PackResult
 from djafs.store.collector import Collector
@@ -271,7 +271,7 @@ def test_a_survey_is_made_when_enough_has_changed(world):
     with world.store.guard:
         assert world.store.inode(ino) is None
     assert world.collect(survey=5).compacted == 0
-    db = sqlite3.connect(world.layout.index)
+    db = sqlite.connect(world.layout.index)
     swept, seq = (
         db.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()[0]
         for key in ("swept", "seq")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from djafs.disk import sqlite
 from djafs.disk.batch import Batch
 from djafs.disk.index_writer import IndexWriter
 from djafs.model import LIVE_ROOT
@@ -47,13 +47,13 @@ def test_a_flush_after_one_that_failed_brings_everything(
     opened: Store, monkeypatch: pytest.MonkeyPatch
 ):
     def fail(writer: IndexWriter, batch: Batch) -> None:
-        raise sqlite3.OperationalError("another process holds the index")
+        raise sqlite.Error("another process holds the index")
 
     day = opened.calendar.day_of(opened.clock())
     with monkeypatch.context() as patched:
         patched.setattr(IndexWriter, "apply", fail)
         create(opened, b"a")
-        with pytest.raises(sqlite3.OperationalError):
+        with pytest.raises(sqlite.Error):
             opened.syncer.flush()
     create(opened, b"b")
     opened.syncer.flush()

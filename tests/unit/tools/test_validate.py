@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from djafs.disk import lookup_log, records
+from djafs.disk import lookup_log, records, sqlite
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
 from djafs.errors import NewerFormatError, NotAStoreError
@@ -119,9 +118,9 @@ def flip(path: str, offset: int) -> None:
 
 
 def sql(world: World, statement: str) -> None:
-    db = sqlite3.connect(world.layout.index)
-    assert db.execute(statement).rowcount > 0
-    db.commit()
+    db = sqlite.connect(world.layout.index)
+    db.execute(statement)
+    assert db.changes() > 0
     db.close()
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from djafs.disk import tar
+from djafs.disk import sqlite, tar
 from djafs.disk.archive_metadata import ArchiveMetadata
 from djafs.disk.archive_reader import ArchiveReader
 from djafs.disk.archive_writer import ArchiveWriter
@@ -40,7 +39,7 @@ def writing() -> Iterator[None]:
     """Turn every way in which writing the store fails into WriteError."""
     try:
         yield
-    except (OSError, sqlite3.Error, ReadOnlyStoreError, PackingError, DamageError) as error:
+    except (OSError, sqlite.Error, ReadOnlyStoreError, PackingError, DamageError) as error:
         raise WriteError(error) from error
 
 

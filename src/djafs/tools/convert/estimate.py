@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 import zstandard
 
-from djafs.disk.index import MEMORY, Index
+from djafs.disk import sqlite
+from djafs.disk.index import Index
 from djafs.disk.index_writer import IndexWriter
 from djafs.disk.layout import Layout
 from djafs.disk.seek_table import FRAME
@@ -67,7 +68,7 @@ def _no_read(ino: int, offset: int, size: int) -> bytes:
 def _present(layout: Layout) -> Iterator[Tree]:
     """Give the live tree of a store, as its next mount would find it; empty if there is none."""
     if not os.path.exists(layout.identity):
-        empty = Index.create(MEMORY)
+        empty = Index.create(sqlite.MEMORY)
         tree = Tree(empty, Calendar())
         tree.add(Inode(LIVE_ROOT, 0o040755, os.geteuid(), os.getegid(), 0))
         yield tree

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 
+from djafs.disk import sqlite
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
 from djafs.errors import LockedError, UsageError
@@ -100,7 +100,7 @@ def _view(layout: Layout, calendar: Calendar, day: int, below: bytes) -> Iterato
         if root is None or not root.is_directory:
             raise UsageError(f"{layout.root} has no directory {below.decode(errors='replace')!r}")
         yield View(snapshots, contents, day, root)
-    except sqlite3.OperationalError as error:
+    except sqlite.Error as error:
         raise UsageError(f"{layout.index} cannot be read: {error}") from error
     finally:
         contents.close()

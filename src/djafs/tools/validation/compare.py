@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from djafs.disk import rows
+from djafs.disk import rows, sqlite
 from djafs.disk.index import Index
 from djafs.model import Calendar
 from djafs.tools.validation.damage import Suspect
@@ -104,7 +103,7 @@ class Comparison:
             self._name(table.name, stored, made, suspect)
 
     def _pairs(
-        self, left: sqlite3.Cursor, right: sqlite3.Cursor, key: int
+        self, left: sqlite.Cursor, right: sqlite.Cursor, key: int
     ) -> Iterator[tuple[Row, Row | None, Row | None]]:
         """Yield what differs: (key, row on the left, row on the right)."""
         one, other = left.fetchone(), right.fetchone()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from djafs.disk import sqlite
 from djafs.disk.index import Index
 from djafs.model import LIVE_ROOT, Calendar
 from djafs.tools.validation.findings import MOST_DETAILS, Finding, Kind
@@ -73,7 +73,7 @@ class NamespaceCheck:
     """Checks one index. Every query runs along an index of its table: memory stays constant."""
 
     def __init__(self, index: Index, calendar: Calendar, workspace: Workspace) -> None:
-        self._db: sqlite3.Connection = index.connection
+        self._db: sqlite.Connection = index.connection
         self._paths = Paths(index, calendar)
         self._workspace = workspace
         self._problems: dict[str, _Problem] = {}

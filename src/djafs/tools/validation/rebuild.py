@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-
+from djafs.disk import sqlite
 from djafs.disk.index import Index
 from djafs.disk.index_writer import IndexWriter
 from djafs.disk.lookup_reader import Line
@@ -53,7 +52,7 @@ class Rebuild:
         batch = self._tree.freeze(self.position)
         try:
             self._writer.apply(batch)
-        except (ValueError, TypeError, OverflowError, sqlite3.IntegrityError) as error:
+        except (ValueError, TypeError, OverflowError, sqlite.ConstraintError) as error:
             self._misfit(f"a record up to {self.position.seq}: {error!r}")
         self._tree.thaw()
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
-from djafs.disk.index import MEMORY, SCHEMA, Index
+from djafs.disk import sqlite
+from djafs.disk.index import SCHEMA, Index
 from djafs.disk.layout import Layout
 from djafs.errors import DjafsError, IndexDamageError
 
@@ -67,7 +67,7 @@ def is_mounted(layout: Layout) -> bool:
 class Affected:
     """The paths that a finding concerns: kept on disk, sorted, each once."""
 
-    def __init__(self, scratch: sqlite3.Connection, finding: int) -> None:
+    def __init__(self, scratch: sqlite.Connection, finding: int) -> None:
         self._scratch = scratch
         self.number = finding
 
@@ -100,11 +100,11 @@ class Workspace:
         self._layout = layout
         self._directory = tempfile.TemporaryDirectory(prefix="djafs-validate-", dir=_spacious())
         self.directory = self._directory.name
-        self.scratch = sqlite3.connect(self.path("scratch"), isolation_level=None)
+        self.scratch = sqlite.connect(self.path("scratch"))
         _make_fast(self.scratch)
-        self.scratch.executescript(_SCRATCH)
+        self.scratch.execute(_SCRATCH)
         self._findings = 0
-        self._open: list[sqlite3.Connection] = [self.scratch]
+        self._open: list[sqlite.Connection] = [self.scratch]
 
     def __enter__(self) -> Workspace:
         return self
@@ -130,12 +130,10 @@ class Workspace:
 
     def new_index(self) -> Index:
         """Return an empty index."""
-        index = self._opened(
-            Index(sqlite3.connect(self.path("rebuilt.sqlite"), isolation_level=None))
-        )
+        index = self._opened(Index(sqlite.connect(self.path("rebuilt.sqlite"))))
         # An index that is created on disk is synced, table by table.
-        blank = Index.create(MEMORY)
-        blank.connection.backup(index.connection)
+        blank = Index.create(sqlite.MEMORY)
+        sqlite.copy(blank.connection, index.connection)
         blank.close()
         return index
 
@@ -150,8 +148,8 @@ class Workspace:
         try:
             if is_mounted(self._layout) or not self._copy_files(target):
                 self._back_up(target)
-            return self._opened(Index(sqlite3.connect(target, isolation_level=None)))
-        except (sqlite3.Error, OSError) as error:
+            return self._opened(Index(sqlite.connect(target)))
+        except (sqlite.Error, OSError) as error:
             raise IndexDamageError(str(error)) from error
 
     def _copy_files(self, target: str) -> bool:
@@ -177,9 +175,9 @@ class Workspace:
             if os.path.exists(target + suffix):
                 os.unlink(target + suffix)
         source = Index.open_read_only(self._layout)
-        copy = sqlite3.connect(target, isolation_level=None)
+        copy = sqlite.connect(target)
         try:
-            source.connection.backup(copy)
+            sqlite.copy(source.connection, copy)
         finally:
             copy.close()
             source.close()
@@ -200,12 +198,12 @@ def index_problems(index: Index) -> list[str]:
         if schema != SCHEMA:
             raise IndexDamageError(f"it has schema {schema}, this djafs makes {SCHEMA}")
         rows = index.connection.execute("PRAGMA integrity_check(20)").fetchall()
-    except sqlite3.Error as error:
+    except sqlite.Error as error:
         return [str(error)]
     return [] if rows == [("ok",)] else [str(row[0]).replace("\n", ": ") for row in rows]
 
 
-def _make_fast(connection: sqlite3.Connection) -> None:
+def _make_fast(connection: sqlite.Connection) -> None:
     # A workspace need not survive anything; sorting must not take memory.
     for setting in ("journal_mode = MEMORY", "synchronous = OFF", "temp_store = FILE"):
         connection.execute(f"PRAGMA {setting}").fetchall()
