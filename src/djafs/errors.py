@@ -79,5 +79,9 @@ class IndexDamageError(DamageError):
     """The index is not usable and has to be rebuilt from the lookup log."""
 
 
+class ParityError(DjafsError):
+    """Recovery data cannot be made or used; nothing was changed."""
+
+
 class PackingError(DjafsError):
     """The packer ended without a result; nothing was changed."""
