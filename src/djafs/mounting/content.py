@@ -9,7 +9,8 @@ import errno
 import os
 
 from djafs.fuse import Deferred, Request, flags
-from djafs.mounting.live import LiveOperations, refuse
+from djafs.mounting.answers import refuse
+from djafs.mounting.live import LiveOperations
 from djafs.mounting.privileges import bare_mode
 from djafs.store.store import Store
 

@@ -24,8 +24,11 @@ from djafs.fuse import (
     flags,
 )
 from djafs.mounting import control
+from djafs.mounting.answers import refuse
 from djafs.mounting.content import ContentOperations
-from djafs.mounting.live import LiveOperations, refuse
+from djafs.mounting.listing import ListingOperations
+from djafs.mounting.live import LiveOperations
+from djafs.mounting.names import NameOperations
 from djafs.mounting.nodes import MOUNT_ROOT, PAST
 from djafs.mounting.past import PastOperations
 from djafs.mounting.xattrs import XattrOperations
@@ -42,6 +45,8 @@ class DjafsHandler(Handler):
         self._collect = collect
         self._mounted = mounted
         self._live = LiveOperations(store)
+        self._names = NameOperations(store, self._live)
+        self._listing = ListingOperations(store, self._live)
         self._content = ContentOperations(store, self._live)
         self._past = PastOperations(store, self._live)
         self._xattrs = XattrOperations(store, self._live)
@@ -50,10 +55,10 @@ class DjafsHandler(Handler):
         """Take what the kernel can do into account."""
         if info.flags & InitFlag.DIRECT_IO_ALLOW_MMAP:
             # Spares a new file's first write the kernel's question for security.capability.
-            self._live.created = Opened(0, flags.FOPEN_DIRECT_IO)
+            self._names.created = Opened(0, flags.FOPEN_DIRECT_IO)
         top = Request()
         top.nodeid = MOUNT_ROOT
-        self._live.above = Entry(MOUNT_ROOT, 0, self._past.getattr(top).attributes, 0, 0)
+        self._names.above = Entry(MOUNT_ROOT, 0, self._past.getattr(top).attributes, 0, 0)
         self._mounted()
 
     # Nodes
@@ -105,66 +110,66 @@ class DjafsHandler(Handler):
 
     def lookup(self, request: Request, name: bytes) -> Entry | Deferred:  # noqa: D102
         if MOUNT_ROOT < request.nodeid < PAST:
-            return self._live.lookup(request, name)
+            return self._names.lookup(request, name)
         return self._past.lookup(request, name)
 
     def readlink(self, request: Request) -> bytes:  # noqa: D102
         if request.nodeid < PAST:
-            return self._live.readlink(request)
+            return self._names.readlink(request)
         return self._past.readlink(request)
 
     def create(  # noqa: D102
         self, request: Request, name: bytes, flags: int, mode: int, umask: int, open_flags: int
     ) -> Created:
         self._must_be_live(request.nodeid)
-        return self._live.create(request, name, flags, mode, umask, open_flags)
+        return self._names.create(request, name, flags, mode, umask, open_flags)
 
     def tmpfile(  # noqa: D102
         self, request: Request, name: bytes, flags: int, mode: int, umask: int, open_flags: int
     ) -> Created:
         self._must_be_live(request.nodeid)
-        return self._live.tmpfile(request, name, flags, mode, umask, open_flags)
+        return self._names.tmpfile(request, name, flags, mode, umask, open_flags)
 
     def mknod(  # noqa: D102
         self, request: Request, name: bytes, mode: int, rdev: int, umask: int
     ) -> Entry:
         self._must_be_live(request.nodeid)
-        return self._live.mknod(request, name, mode, rdev, umask)
+        return self._names.mknod(request, name, mode, rdev, umask)
 
     def mkdir(self, request: Request, name: bytes, mode: int, umask: int) -> Entry:  # noqa: D102
         self._must_be_live(request.nodeid)
-        return self._live.mkdir(request, name, mode, umask)
+        return self._names.mkdir(request, name, mode, umask)
 
     def symlink(self, request: Request, name: bytes, target: bytes) -> Entry:  # noqa: D102
         self._must_be_live(request.nodeid)
-        return self._live.symlink(request, name, target)
+        return self._names.symlink(request, name, target)
 
     def link(self, request: Request, nodeid: int, new_name: bytes) -> Entry:  # noqa: D102
         self._must_be_one_tree(request.nodeid, nodeid)
-        return self._live.link(request, nodeid, new_name)
+        return self._names.link(request, nodeid, new_name)
 
     def unlink(self, request: Request, name: bytes) -> None:  # noqa: D102
         self._must_be_live(request.nodeid)
-        self._live.unlink(request, name)
+        self._names.unlink(request, name)
 
     def rmdir(self, request: Request, name: bytes) -> None:  # noqa: D102
         self._must_be_live(request.nodeid)
-        self._live.rmdir(request, name)
+        self._names.rmdir(request, name)
 
     def rename(  # noqa: D102
         self, request: Request, name: bytes, new_parent: int, new_name: bytes, flags: int
     ) -> None:
         self._must_be_one_tree(request.nodeid, new_parent)
-        self._live.rename(request, name, new_parent, new_name, flags)
+        self._names.rename(request, name, new_parent, new_name, flags)
 
     def opendir(self, request: Request, flags: int) -> Opened:  # noqa: D102
         if MOUNT_ROOT < request.nodeid < PAST:
-            return self._live.opendir(request, flags)
+            return self._listing.opendir(request, flags)
         return self._past.opendir(request)
 
     def releasedir(self, request: Request, handle: int) -> None:  # noqa: D102
         if MOUNT_ROOT < request.nodeid < PAST:
-            self._live.releasedir(request, handle)
+            self._listing.releasedir(request, handle)
         else:
             self._past.releasedir(handle)
 
@@ -172,14 +177,14 @@ class DjafsHandler(Handler):
         self, request: Request, handle: int, offset: int, size: int
     ) -> Iterable[DirectoryEntry] | Deferred:
         if MOUNT_ROOT < request.nodeid < PAST:
-            return self._live.readdir(request, handle, offset, size, plus=False)
+            return self._listing.readdir(request, handle, offset, size, plus=False)
         return self._past.readdir(request, handle, offset)
 
     def readdirplus(  # noqa: D102
         self, request: Request, handle: int, offset: int, size: int
     ) -> Iterable[DirectoryEntry] | Deferred:
         if MOUNT_ROOT < request.nodeid < PAST:
-            return self._live.readdir(request, handle, offset, size, plus=True)
+            return self._listing.readdir(request, handle, offset, size, plus=True)
         return self._past.readdir(request, handle, offset)
 
     # Extended attributes

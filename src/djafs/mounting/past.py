@@ -26,7 +26,8 @@ from djafs.fuse import (
     negative_entry,
 )
 from djafs.model import LIVE_ROOT, Inode
-from djafs.mounting.live import NAME_MAX, LiveOperations, attributes_of, refuse
+from djafs.mounting.answers import NAME_MAX, attributes_of, refuse
+from djafs.mounting.live import LiveOperations
 from djafs.mounting.nodes import MOUNT_ROOT, PAST
 from djafs.store.snapshots import Found, Place
 from djafs.store.store import Store

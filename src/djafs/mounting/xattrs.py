@@ -6,7 +6,8 @@ import errno
 from collections.abc import Iterable
 
 from djafs.fuse import Request
-from djafs.mounting.live import LiveOperations, refuse
+from djafs.mounting.answers import refuse
+from djafs.mounting.live import LiveOperations
 from djafs.store.store import Store
 
 XATTR_CREATE, XATTR_REPLACE = 1, 2

@@ -12,17 +12,18 @@ import pytest
 
 from djafs.fuse import Request
 from djafs.model import LIVE_ROOT, Inode
-from djafs.mounting import live
+from djafs.mounting import names
 from djafs.mounting.live import LiveOperations
+from djafs.mounting.names import NameOperations
 from djafs.mounting.privileges import bare_mode, is_in_group
 from djafs.store.store import Store
 
 
 @pytest.fixture
-def operations(tmp_path: Path) -> Iterator[LiveOperations]:
+def operations(tmp_path: Path) -> Iterator[NameOperations]:
     store = Store.open(str(tmp_path / "store"), create=True)
     with store.guard:
-        yield LiveOperations(store)
+        yield NameOperations(store, LiveOperations(store))
     store.close()
 
 
@@ -33,10 +34,10 @@ def request_of(nodeid: int, uid: int = 0, gid: int = 0) -> Request:
 
 
 def test_a_file_has_no_more_links_than_on_ext4(
-    operations: LiveOperations, monkeypatch: pytest.MonkeyPatch
+    operations: NameOperations, monkeypatch: pytest.MonkeyPatch
 ):
-    assert live.LINK_MAX == 65_000
-    monkeypatch.setattr(live, "LINK_MAX", 3)
+    assert names.LINK_MAX == 65_000
+    monkeypatch.setattr(names, "LINK_MAX", 3)
     root = request_of(LIVE_ROOT)
     node = operations.mknod(root, b"f", 0o100644, 0, 0).nodeid
     for name in (b"2", b"3"):
@@ -48,7 +49,7 @@ def test_a_file_has_no_more_links_than_on_ext4(
         operations.mkdir(root, b"d%d" % number, 0o755, 0)
 
 
-def test_older_kernels_leave_the_set_group_id_bit_of_new_files_to_us(operations: LiveOperations):
+def test_older_kernels_leave_the_set_group_id_bit_of_new_files_to_us(operations: NameOperations):
     root = request_of(LIVE_ROOT)
     directory = operations.mkdir(root, b"d", 0o2777, 0).nodeid
     foreign = request_of(directory, 65534, 65534)

@@ -1,0 +1,82 @@
+"""``live/``: the kernel's listings of directories, as in :mod:`djafs.mounting.live`."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+
+from djafs.extents import PART
+from djafs.fuse import FOREVER, DirectoryEntry, Entry, Opened, Request, flags
+from djafs.model import FIRST_COOKIE
+from djafs.mounting.answers import attributes_of
+from djafs.mounting.live import LiveOperations
+from djafs.mounting.nodes import MOUNT_ROOT
+from djafs.store.store import Store
+from djafs.store.tree import Listed
+
+PAGE = 256
+"""Entries asked of the store at a time."""
+
+_DOT, _DOTDOT = 1, 2  # cookies
+
+
+class ListingOperations:
+    """The operations on open directories of the live tree."""
+
+    def __init__(self, store: Store, live: LiveOperations) -> None:
+        self._store = store
+        self._live = live
+        # Of open directories: the last cookie to be listed, and where the last page began.
+        self._handles: dict[int, tuple[int, int]] = {}
+        self._next_handle = 1
+
+    def opendir(self, request: Request, flags_: int) -> Opened:
+        """Open a directory; its listing may be cached, for the kernel sees every change."""
+        handle = self._next_handle
+        self._next_handle += 1
+        return Opened(handle, flags.FOPEN_CACHE_DIR | flags.FOPEN_KEEP_CACHE)
+
+    def releasedir(self, request: Request, handle: int) -> None:
+        """Close a directory."""
+        self._handles.pop(handle, None)
+
+    def readdir(
+        self, request: Request, handle: int, offset: int, size: int, plus: bool
+    ) -> Iterator[DirectoryEntry]:
+        """List entries behind cookie ``offset``.
+
+        What was renamed while a listing is under way comes to stand at its end: listing stops at
+        what was last when it began, or a program that renames what it lists would never end. The
+        first that is seen of a listing may be its middle: the kernel has cached what is before.
+        """
+        inode = self._live.inode(request.nodeid)
+        last, began = self._handles.get(handle, (0, 0))
+        if not last or not offset or offset < began:
+            last = FIRST_COOKIE + 2 * self._store.log.seq + 1
+        self._handles[handle] = (last, offset)
+        if offset < _DOT:
+            yield DirectoryEntry(b".", inode.ino, _DOT, stat.S_IFDIR)
+        if offset < _DOTDOT:
+            parent = inode.parent or MOUNT_ROOT
+            yield DirectoryEntry(b"..", parent, _DOTDOT, stat.S_IFDIR)
+        for cookie, name, ino, child in self._entries(inode.ino, max(offset, _DOTDOT), size):
+            if cookie > last:
+                return
+            if child is None:
+                continue
+            entry = None
+            if plus:
+                stored = None if child.size <= PART else self._store.stored(child)
+                entry = Entry(ino, 0, attributes_of(child, stored), FOREVER, FOREVER)
+            yield DirectoryEntry(name, ino, cookie, child.mode, entry)
+            if plus:  # reached for entries that were sent only
+                self._live.counts.add(ino)
+
+    def _entries(self, ino: int, after: int, size: int) -> Iterator[Listed]:
+        limit = max(1, min(PAGE, size // 160))
+        while True:
+            page = self._store.tree.entries(ino, after, limit, plus=True)
+            yield from page
+            if len(page) < limit:
+                return
+            after = page[-1].cookie
