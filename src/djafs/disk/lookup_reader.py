@@ -125,6 +125,22 @@ def segment_start(layout: Layout, number: int) -> Position:
     return Position(number, 0, record.seq - 1, record.chain)
 
 
+def place_behind(layout: Layout, number: int, seq: int) -> Position | None:
+    """Return the place behind record ``seq`` of a segment, as its line gives it; None for none.
+
+    Looks at lines without decoding them: this is how a mount finds what it has to read.
+    """
+    wanted = b'"seq":%d,' % seq  # quotes inside of a name are escaped
+    offset = 0
+    with open_segment(layout, number) as lines, contextlib.suppress(zstandard.ZstdError, OSError):
+        while line := lines.readline(LINE):
+            offset += len(line)
+            if wanted in line:
+                match = TAIL.search(line)
+                return Position(number, offset, seq, int(match[1])) if match else None
+    return None
+
+
 def holds(layout: Layout, position: Position) -> bool:
     """Return whether the log has a line that ends at ``position`` as it says."""
     if position == START:

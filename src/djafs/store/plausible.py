@@ -85,7 +85,9 @@ class Plausible:
 
     def _new_inode(self, ino: int, mode: int, uid: int, gid: int) -> None:
         _need(LIVE_ROOT <= ino < NUMBER_MAX, "its inode number is out of range")
-        _need(self._tree.inode(ino) is None, f"inode {ino} is there already")
+        # Numbers count up: what has not been given yet need not be looked for.
+        free = ino >= self._tree.next_ino or self._tree.inode(ino) is None
+        _need(free, f"inode {ino} is there already")
         _need(0 <= mode < 1 << 16 and stat.S_IFMT(mode) != 0, "its mode is none")
         _need(0 <= uid <= ID_MAX and 0 <= gid <= ID_MAX, "its owner is none")
 

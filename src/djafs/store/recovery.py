@@ -184,14 +184,14 @@ def _check_closed(layout: Layout, store: str, end: Position, cut: str) -> None:
 
 
 def _start_of_tail(layout: Layout) -> Position:
-    """Return the begin of a segment before which every line is covered by a durable mark."""
+    """Return a place before which every line is covered by a mark, close behind the last such."""
     earliest, durable = START, 0
     for number in reversed(lookup_segments.segment_numbers(layout)):
         with contextlib.suppress(LookupLogDamageError):
             durable = max(durable, lookup_reader.last_mark(layout, number))
             earliest = lookup_reader.segment_start(layout, number)
             if earliest.seq < durable:
-                break
+                return lookup_reader.place_behind(layout, number, durable) or earliest
     return earliest
 
 
