@@ -126,9 +126,9 @@ def test_an_interrupted_conversion_goes_on_where_it_was(how, tmp_path, store, mo
         name = f"{number // 100:02}/{number % 100:02}.json"
         write(source / name, b'{"number": %d}' % number, at(2024, 1, 1 + number // 100))
     slow = (
-        "import djafs.tools.convert.intake as intake, djafs.tools.convert.walk as walk\n"
+        "import djafs.tools.convert.intake as intake, djafs.tools.convert.feed as feed\n"
         "import sys; from djafs.cli.main import main\n"
-        "intake.MOST_CHANGES = 200\n"
+        "intake.MOST_CHANGES, feed.AHEAD = 200, 2\n"
         "sys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", slow, "convert", "-i", source, "-o", store]

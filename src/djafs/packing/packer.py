@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,8 +39,8 @@ def default_threads() -> int:
     return min(processors, _MOST_THREADS) if processors > 1 else 0
 
 
-def _environment() -> dict[str, str]:
-    """Let the packer import what this process imports, wherever it is started."""
+def environment() -> dict[str, str]:
+    """Let a process of ours import what this one imports, wherever it is started."""
     path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
     return {**os.environ, "PYTHONPATH": path}
 
@@ -88,14 +89,27 @@ class Packer:
 
         return Reached(self.ask(command))
 
-    def ask(self, command: list[str]) -> Any:  # noqa: ANN401 (whatever the answer is)
+    def protect(self, archive: int, percent: int, cancelled: Cancelled | None = None) -> int:
+        """Make recovery data of an archive in a process of its own, and return its bytes.
+
+        Raises as :meth:`run` does.
+        """
+        workspace = self._layout.parity_workspace()
+        try:
+            command = [sys.executable, "-m", "djafs.packing.parity_worker", self._layout.root]
+            numbers = (archive, percent, self._threads)
+            return int(self.ask([*command, *map(str, numbers), workspace], cancelled))
+        finally:
+            shutil.rmtree(workspace, ignore_errors=True)
+
+    def ask(self, command: list[str], cancelled: Cancelled | None = None) -> Any:  # noqa: ANN401
         """Return the one thing that a process of ours answers (raises as :meth:`run` does)."""
 
         def read(process: subprocess.Popen[bytes]) -> Any:  # noqa: ANN401
             assert process.stdin is not None
             assert process.stdout is not None
             process.stdin.close()
-            kind, *fields = wire.read(_reader(process.stdout.fileno(), None))
+            kind, *fields = wire.read(_reader(process.stdout.fileno(), cancelled))
             if kind == "error":
                 raise PackingError(str(fields[0]))
             return fields[0]
@@ -118,7 +132,7 @@ class Packer:
                 if self._killed:
                     raise PackingCancelledError("packing was stopped") from None
                 if isinstance(error, wire.WireError):
-                    raise PackingError(_obituary(process, stderr)) from None
+                    raise PackingError(obituary(process, stderr)) from None
                 raise
             finally:
                 self._end(process, at_once=False)
@@ -142,7 +156,7 @@ class Packer:
                     stderr=stderr,
                     bufsize=0,
                     cwd="/",
-                    env=_environment(),
+                    env=environment(),
                     start_new_session=True,  # a terminal's Ctrl-C is for the daemon to handle
                 )
             except OSError as error:
@@ -220,7 +234,7 @@ def _reader(descriptor: int, cancelled: Cancelled | None) -> wire.Read:
     return read
 
 
-def _obituary(process: subprocess.Popen[bytes], stderr: IO[bytes]) -> str:
+def obituary(process: subprocess.Popen[bytes], stderr: IO[bytes]) -> str:
     """Say in one line how a packer ended that gave no answer."""
     status = process.returncode
     stderr.seek(max(stderr.seek(0, os.SEEK_END) - 4096, 0))

@@ -29,7 +29,7 @@ def go_on(summary: Summary) -> bool:
 
 
 def bring(source: Path, store: Path, **options: object) -> Summary:
-    return convert(Options(os.fspath(source), os.fspath(store), **options), go_on)
+    return convert(Options(os.fspath(source), os.fspath(store), **{"threads": 1, **options}), go_on)
 
 
 def exported(store: Path, to: Path) -> Path:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator
+from typing import Protocol
 
 from djafs.disk.records import (
     Content,
@@ -18,44 +18,17 @@ from djafs.disk.records import (
     Unlink,
     text_of,
 )
-from djafs.disk.tar import Entry
-from djafs.extents import PART
 from djafs.model import Inode
-from djafs.packing.plan import member_name
 from djafs.store.tree import Listed
-from djafs.tools.convert.contents import Contents, Placed
+from djafs.tools.convert.contents import Draft
+from djafs.tools.convert.feed import Feed
 from djafs.tools.convert.intake import Intake
-from djafs.tools.convert.large import FilePart, LargeFile
 from djafs.tools.convert.links import Known, Links
-from djafs.tools.convert.reading import (
-    ATTEMPTS,
-    CHANGED,
-    Gone,
-    Reader,
-    ReadFile,
-    SourceError,
-    UnreadableError,
-    Xattrs,
-    describe,
-)
+from djafs.tools.convert.reading import CHANGED, Xattrs
 from djafs.tools.convert.summary import Summary
+from djafs.tools.convert.supply import NewContent, Supplied
 from djafs.tools.convert.target import Target
-
-
-class Place(NamedTuple):
-    """A directory of the source, open, and what it is in the store."""
-
-    descriptor: int
-    ino: int
-    path: bytes  # of the source, with a slash at its end unless empty
-    fresh: bool  # the store has nothing in it
-
-
-class Wanted(NamedTuple):
-    """A regular file to be brought, and what the store has under its name."""
-
-    name: bytes
-    present: Inode | None
+from djafs.tools.convert.wanted import Place, Wanted
 
 
 class Carrier(Protocol):
@@ -75,6 +48,9 @@ class Carrier(Protocol):
     def link(self, place: Place, name: bytes, known: Known, present: Inode | None) -> None:
         """Give a file that is in the store a further name."""
 
+    def settled(self) -> None:
+        """Return when everything that was asked for is brought."""
+
     def touch_up(self, inode: Inode, status: os.stat_result, xattrs: Xattrs | None, *,
                  times: bool) -> bool:  # fmt: skip
         """Give an inode its attributes; return whether any were others."""
@@ -89,16 +65,15 @@ class StoreCarrier:
     def __init__(
         self,
         intake: Intake,
-        contents: Contents,
+        feed: Feed,
         target: Target,
         links: Links,
-        reader: Reader,
         summary: Summary,
-        prefix: bytes,
     ) -> None:
-        self._intake, self._contents, self._target = intake, contents, target
-        self._links, self._reader, self._summary = links, reader, summary
-        self._prefix = prefix  # of member names: a path with a slash at its end, or empty
+        self._intake, self._feed, self._target = intake, feed, target
+        self._links, self._summary = links, summary
+        self._disturbed: set[int] = set()  # directories whose times a link will change
+        feed.consumer = self
 
     def directory(
         self,
@@ -153,149 +128,84 @@ class StoreCarrier:
     # Regular files
 
     def bring(self, place: Place, wanted: list[Wanted]) -> None:
-        """Bring regular files, in order."""
-        names = [name for name, _ in wanted]
-        found = self._reader.read(names, place.descriptor)
-        for (name, present), (_, read) in zip(wanted, found, strict=True):
-            if isinstance(read, Gone):
-                self._summary.fail(place.path + name, read.error)
-            elif read.status.st_nlink > 1:
-                self._bring_linked(place, name, read, present)
-            else:
-                self._bring_one(place, name, read, present)
+        """Bring regular files, in order; some time later, but before :meth:`settled` returns."""
+        self._feed.ask(place, wanted)
         self._intake.step()
 
-    def _bring_linked(
-        self, place: Place, name: bytes, read: ReadFile, present: Inode | None
-    ) -> None:
+    def settled(self) -> None:
+        """Return when everything that was asked for is brought."""
+        self._feed.drain()
+
+    def take(self, place: Place, wanted: list[Wanted], rows: list[Supplied | str]) -> None:
+        """Queue the records of files that are in archives."""
+        for (name, present), row in zip(wanted, rows, strict=True):
+            if isinstance(row, str):
+                self._summary.fail(place.path + name, row)
+            elif row.nlink > 1:
+                self._take_linked(place, name, row, present)
+            else:
+                self._take_one(place, name, row, present)
+
+    def content(self, content: NewContent) -> None:
+        """Queue the record of a part of a file."""
+        cid, digest, archive, at, size = content
+        self._intake.add(Content(0, 0, cid, digest.hex(), archive, at, size))
+
+    def sealed(self, draft: Draft) -> None:
+        """Have what is queued logged when the archive has its name."""
+        self._intake.sealed(draft)
+
+    def _take_linked(self, place: Place, name: bytes, row: Supplied, present: Inode | None) -> None:
         """Bring a file that has several names, unless it came in under another one."""
-        key = (read.status.st_dev, read.status.st_ino)
+        key = (row.device, row.inode)
         known = self._links.get(*key)
         if known is not None:
             self.link(place, name, known, present)
-            return
-        ino = self._bring_one(place, name, read, present)
-        if ino is not None:
+        elif row.again:
+            self._summary.fail(place.path + name, CHANGED)
+        else:
+            ino = self._take_one(place, name, row, present)
             self._links.put(*key, Known(ino, True))
 
-    def _bring_one(
-        self, place: Place, name: bytes, read: ReadFile, present: Inode | None
-    ) -> int | None:
-        status, summary = read.status, self._summary
-        if read.data is None:
-            try:
-                ino = self._bring_large(place, name, read, present)
-            except SourceError as error:
-                summary.fail(place.path + name, str(error))
-                return None
-        else:
-            ino = self._bring_small(place, name, read, present is not None)
+    def _take_one(self, place: Place, name: bytes, row: Supplied, present: Inode | None) -> int:
+        summary = self._summary
         if present is None:
             summary.new += 1
         else:
             summary.changed += 1
-        summary.bytes_read += status.st_size
-        self._set_xattrs(ino, read.xattrs)
-        return ino
+        summary.bytes_read += row.size
+        return self.bring_row(place, name, row, replaces=present is not None)
 
-    def bring_version(
-        self,
-        place: Place,
-        name: bytes,
-        read: ReadFile,
-        parts: Callable[[ReadFile], Iterator[FilePart]],
-        *,
-        replaces: bool,
-    ) -> None:
-        """Bring a file that is no file of a tree; ``parts`` yields those of a large one."""
-        if read.data is None:
-            self._bring_parts(place, name, read.status, parts(read), replaces)
-        else:
-            self._bring_small(place, name, read, replaces)
-
-    def _bring_small(self, place: Place, name: bytes, read: ReadFile, replaces: bool) -> int:
-        status, data = read.status, read.data
-        file = self._file(place, name, status, replaces)
-        if data:
-            entry = _entry(self._prefix + place.path + name, data, status)
-            placed = self._contents.put(data, read.digest, entry)
-            file.cid = placed.cid
-            if placed.new:
-                file.sha256, file.arc, file.at = read.digest.hex(), placed.archive, placed.at
-            else:
-                self._summary.duplicates += 1
-        self._intake.add(file)
-        return file.ino
-
-    def _file(self, place: Place, name: bytes, status: os.stat_result, replaces: bool) -> File:
-        mtime, atime = status.st_mtime_ns, status.st_atime_ns
-        return File(
-            0,
-            0,
-            place.ino,
-            text_of(name),
-            self._intake.new_ino(),
-            status.st_mode,
-            status.st_uid,
-            status.st_gid,
-            status.st_size,
-            mtime,
-            None if atime == mtime else atime,
-            replace=replaces,
+    def bring_row(self, place: Place, name: bytes, row: Supplied, *, replaces: bool) -> int:
+        """Queue the records of a file; return the number of its inode."""
+        (mode, _, _, _, uid, gid, size, mtime, atime, xattrs,
+         cid, digest, archive, at, parts, duplicates, _) = row  # fmt: skip
+        ino = self._intake.new_ino()
+        self._intake.add(
+            File(
+                0,
+                0,
+                place.ino,
+                text_of(name),
+                ino,
+                mode,
+                uid,
+                gid,
+                size,
+                mtime,
+                None if atime == mtime else atime,
+                cid,
+                digest.hex() if digest else None,
+                archive,
+                at,
+                parts,
+                replaces,
+            )
         )
-
-    def _bring_large(self, place: Place, name: bytes, read: ReadFile, present: Inode | None) -> int:
-        for _ in range(ATTEMPTS):
-            try:
-                large = LargeFile(name, place.descriptor)
-            except OSError as error:
-                raise UnreadableError(describe(error)) from error
-            try:
-                parts = large.parts()
-                return self._bring_parts(place, name, large.status, parts, present is not None)
-            except UnreadableError:
-                raise
-            except SourceError:
-                continue
-            finally:
-                large.close()
-        raise SourceError(CHANGED)
-
-    def _bring_parts(
-        self,
-        place: Place,
-        name: bytes,
-        status: os.stat_result,
-        parts: Iterator[FilePart],
-        replaces: bool,
-    ) -> int:
-        """Bring a file part by part; its parts are stored before it is."""
-        count = -(-status.st_size // PART)
-        path = self._prefix + place.path + name
-        cids: list[int] = []
-        for part in parts:
-            if part.data is None:
-                cids.append(0)
-                continue
-            member = member_name(path, part.number, count)
-            placed = self._contents.put(part.data, part.digest, _entry(member, part.data, status))
-            self._note_content(placed, part.digest, len(part.data))
-            cids.append(placed.cid)
-            self._intake.step()
-        file = self._file(place, name, status, replaces)
-        if len(cids) == 1:
-            file.cid = cids[0]
-        else:
-            file.parts = cids
-        self._intake.add(file)
-        return file.ino
-
-    def _note_content(self, placed: Placed, digest: bytes, size: int) -> None:
-        if placed.new:
-            fields = (placed.cid, digest.hex(), placed.archive, placed.at, size)
-            self._intake.add(Content(0, 0, *fields))
-        else:
-            self._summary.duplicates += 1
+        self._summary.duplicates += duplicates
+        if xattrs:
+            self._set_xattrs(ino, xattrs)
+        return ino
 
     def step(self) -> None:
         """Let what can be logged be logged (raises WriteError)."""
@@ -326,6 +236,8 @@ class StoreCarrier:
             return
         replace = present is not None
         brought = known.brought and not replace
+        if not brought:
+            self._disturbed.add(place.ino)
         self._intake.add(Link(0, 0, known.ino, place.ino, text_of(name), replace, brought))
         self._summary.links += 1
 
@@ -336,6 +248,9 @@ class StoreCarrier:
         mode = None if inode.mode == status.st_mode else status.st_mode
         uid = None if inode.uid == status.st_uid else status.st_uid
         gid = None if inode.gid == status.st_gid else status.st_gid
+        if inode.ino in self._disturbed:
+            self._disturbed.remove(inode.ino)
+            times = True
         mtime = status.st_mtime_ns if times or inode.mtime != status.st_mtime_ns else None
         differs = not (mode is uid is gid is mtime is None)
         if differs:
@@ -368,8 +283,3 @@ class StoreCarrier:
 
 
 _DEVICES = {stat.S_IFCHR, stat.S_IFBLK}
-
-
-def _entry(member: bytes, data: bytes, status: os.stat_result) -> Entry:
-    mode, uid, gid = status.st_mode & 0o7777, status.st_uid, status.st_gid
-    return Entry(member, len(data), status.st_mtime_ns, mode, uid, gid)

@@ -31,6 +31,7 @@ class WriteError(DjafsError):
     def __init__(self, cause: Exception) -> None:
         text = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
         super().__init__(f"the store cannot be written: {text}")
+        self.cause = cause
         self.full = getattr(cause, "errno", None) in _FULL or "is full" in str(cause)
 
 
@@ -171,9 +172,9 @@ class Contents:
         publish(self._host, self._layout, metadata)
         return metadata
 
-    def settle(self, draft: Draft) -> None:
-        """Forget what is in the index now."""
-        self._sealed.remove(draft)
+    def settle(self) -> None:
+        """Forget the oldest draft that was sealed: it is in the index now."""
+        del self._sealed[0]
 
     def close(self) -> None:
         """Give up what was not sealed, and wait for what was."""

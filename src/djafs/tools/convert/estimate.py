@@ -21,7 +21,6 @@ from djafs.store.identity import read_identity
 from djafs.store.recovery import find_end
 from djafs.store.replaying import replay
 from djafs.store.tree import Tree
-from djafs.tools.convert.carrying import Place, Wanted
 from djafs.tools.convert.links import Known, Links
 from djafs.tools.convert.options import Options
 from djafs.tools.convert.reading import SourceError, Xattrs, describe, open_file
@@ -29,6 +28,7 @@ from djafs.tools.convert.run import Tick, check
 from djafs.tools.convert.summary import Summary
 from djafs.tools.convert.target import Target
 from djafs.tools.convert.walk import StoppedError, Walk
+from djafs.tools.convert.wanted import Place, Wanted
 from djafs.tools.validation.workspace import Workspace, is_mounted
 
 SAMPLE = 32 << 20
@@ -186,6 +186,9 @@ class Tally:
         """Count a further name."""
         if present is None or present.ino != known.ino:
             self._summary.links += 1
+
+    def settled(self) -> None:
+        """Return: files are counted at once."""
 
     def touch_up(
         self, inode: Inode, status: os.stat_result, xattrs: Xattrs | None, *, times: bool

@@ -11,11 +11,18 @@ from collections import deque
 from djafs.disk.records import Archive, Record
 from djafs.store.log_keeper import LogKeeper
 from djafs.store.store import Store
-from djafs.tools.convert.contents import Contents, Draft, writing
+from djafs.tools.convert.contents import Draft, writing
+from djafs.tools.convert.feed import Feed
 from djafs.tools.convert.summary import Summary
 
 MOST_CHANGES = 32_768
 """Changes that wait for one archive."""
+
+FIRST_CHANGES = 4096
+"""Changes that wait for the first archive; each waits for twice as many as the one before.
+
+Nothing can be logged before it has its name: so both processes have work early.
+"""
 
 SLICE = 64
 """Changes that are logged between two batches of files."""
@@ -40,10 +47,12 @@ class _Sealed:
 class Intake:
     """Queues changes and logs them."""
 
-    def __init__(self, store: Store, contents: Contents, summary: Summary) -> None:
+    def __init__(self, store: Store, feed: Feed, summary: Summary) -> None:
         self._store = store
-        self._contents = contents
+        self._feed = feed
         self._summary = summary
+        self._most = min(FIRST_CHANGES, MOST_CHANGES)
+        self._sealing = False  # the end of the archive was asked for
         self._keeper = LogKeeper(store)
         self._logged = 0
         self._changes: list[Record] = []
@@ -61,7 +70,7 @@ class Intake:
         self._changes.append(change)
 
     def step(self) -> None:
-        """Log some changes if any may be; seal the archive when it is full.
+        """Log some changes if any may be; seal the archive when enough wait for it.
 
         Raises WriteError.
         """
@@ -69,7 +78,7 @@ class Intake:
             self._step()
 
     def _step(self) -> None:
-        if self._contents.full or len(self._changes) >= MOST_CHANGES:
+        if len(self._changes) >= self._most and not self._sealing:
             self._seal()
         while len(self._due) > 1:
             self._log(1 << 30)
@@ -79,8 +88,10 @@ class Intake:
     def finish(self) -> None:
         """Log everything, and compress the log (raises as :meth:`step` does)."""
         with writing():
+            self._feed.drain()
             if self._changes:
                 self._seal()
+                self._feed.drain()
             while self._due:
                 self._log(1 << 30)
             if self._logged >= WORTH_CLOSING:
@@ -92,13 +103,20 @@ class Intake:
         return len(self._changes) + sum(len(s.changes) - s.logged for s in self._due)
 
     def _seal(self) -> None:
-        self._due.append(_Sealed(self._contents.seal(), self._changes))
+        self._sealing = True
+        self._feed.seal()
+
+    def sealed(self, draft: Draft) -> None:
+        """Take note that an archive is complete: what was queued so far is due with its name."""
+        self._due.append(_Sealed(draft, self._changes))
         self._changes = []
+        self._sealing = False
+        self._most = min(2 * self._most, MOST_CHANGES)
 
     def _log(self, most: int) -> None:
         """Log up to ``most`` changes of the oldest sealed archive."""
         sealed = self._due[0]
-        metadata = sealed.draft.done.result()
+        metadata = self._feed.wait(sealed.draft)
         store = self._store
         if not sealed.begun and metadata is not None:
             fields = (metadata.archive, metadata.members, metadata.compressed_bytes)
@@ -116,7 +134,7 @@ class Intake:
             sealed.logged += len(some)
         if sealed.logged == len(sealed.changes):
             store.syncer.flush()
-            self._contents.settle(sealed.draft)
+            self._feed.settle()
             self._due.popleft()
             self._keeper.close_segments()
 

@@ -30,6 +30,11 @@ class Options:
         return max(self.threads if self.threads is not None else default_threads(), 1)
 
     @property
+    def beside(self) -> bool:
+        """Whether another process reads and compresses, beside this one."""
+        return self.compressors > 1
+
+    @property
     def readers(self) -> int:
         """Threads that read ahead once the disk makes one wait."""
         return 4 * (self.threads if self.threads is not None else len(os.sched_getaffinity(0)))

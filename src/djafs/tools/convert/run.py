@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 
 from djafs.disk.layout import Layout
 from djafs.disk.legacy_layout import is_legacy
@@ -12,10 +13,10 @@ from djafs.model import LIVE_ROOT
 from djafs.store.store import Store
 from djafs.tools.convert.carrying import StoreCarrier
 from djafs.tools.convert.contents import Contents, WriteError
+from djafs.tools.convert.feed import Feed, LocalFeed, ProcessFeed
 from djafs.tools.convert.intake import Intake
 from djafs.tools.convert.links import Links
 from djafs.tools.convert.options import Options
-from djafs.tools.convert.reading import Reader
 from djafs.tools.convert.summary import Summary
 from djafs.tools.convert.target import Target
 from djafs.tools.convert.walk import StoppedError, Walk
@@ -35,22 +36,40 @@ def convert(options: Options, tick: Tick) -> Summary:
     source cannot be read.
     """
     check(options)
-    store = Store.open(options.output, create=True, time_zone=options.time_zone)
-    summary = Summary()
-    before = log_bytes(store.layout)
-    try:
-        with Conversion(store, options, summary) as conversion:
-            if is_legacy(options.source):
-                from djafs.tools.legacy.reader import bring_legacy  # noqa: PLC0415 (seldom used)
-
-                bring_legacy(conversion, tick)
-            else:
-                conversion.bring_tree(tick)
-    finally:
-        _close(store, summary)
+    with ExitStack() as stack:
+        process = None
+        if options.beside and not is_legacy(options.source):
+            process = ProcessFeed()  # it gets ready while the store is opened
+            stack.callback(process.close)
+        store = Store.open(options.output, create=True, time_zone=options.time_zone)
+        summary = Summary()
+        before = log_bytes(store.layout)
+        stack.callback(_close, store, summary)
+        _bring(store, options, summary, process, tick)
     summary.log_bytes = log_bytes(store.layout) - before
     summary.finish()
     return summary
+
+
+def _bring(
+    store: Store, options: Options, summary: Summary, process: ProcessFeed | None, tick: Tick
+) -> None:
+    numbers = (store.tree.next_content, store.tree.next_archive)
+    if process is not None:
+        process.begin(options, store.layout, numbers)
+        Conversion(store, options, summary, process).bring_tree(tick)
+        return
+    level, threads = options.level, options.compressors
+    contents = Contents(store.host, store.layout, level, threads, numbers)
+    feed = LocalFeed(contents, options.readers)
+    with closing(feed):
+        conversion = Conversion(store, options, summary, feed)
+        if is_legacy(options.source):
+            from djafs.tools.legacy.reader import bring_legacy  # noqa: PLC0415 (seldom used)
+
+            bring_legacy(conversion, feed.supply, tick)
+        else:
+            conversion.bring_tree(tick)
 
 
 def check(options: Options) -> None:
@@ -104,31 +123,17 @@ def _close(store: Store, summary: Summary) -> None:
 class Conversion:
     """What carries into an open store, from one or several sources."""
 
-    def __init__(self, store: Store, options: Options, summary: Summary) -> None:
-        self.store, self.options, self.summary = store, options, summary
-        numbers = (store.tree.next_content, store.tree.next_archive)
-        self.contents = Contents(
-            store.host, store.layout, options.level, options.compressors, numbers
-        )
-        self.intake = Intake(store, self.contents, summary)
+    def __init__(self, store: Store, options: Options, summary: Summary, feed: Feed) -> None:
+        self.store, self.options, self.summary, self.feed = store, options, summary, feed
+        self.intake = Intake(store, feed, summary)
         self.target = Target(store.tree, store.read)
         # So much of the index changes with each batch.
         store.recovered.writing.connection.execute(f"PRAGMA cache_size = -{INDEX_CACHE >> 10}")
 
-    def __enter__(self) -> Conversion:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.contents.close()
-
     def bring_tree(self, tick: Tick) -> None:
         """Bring the source over, as far as it can be."""
         summary, links = self.summary, Links()
-        reader = Reader(self.options.readers)
-        prefix = self.options.prefix + b"/" if self.options.prefix else b""
-        carrier = StoreCarrier(
-            self.intake, self.contents, self.target, links, reader, summary, prefix
-        )
+        carrier = StoreCarrier(self.intake, self.feed, self.target, links, summary)
         walk = Walk(self.options, self.target, carrier, links, summary, lambda: tick(summary))
         try:
             root = self.make_root(self.options.prefix)
@@ -140,7 +145,6 @@ class Conversion:
         except WriteError as error:
             self.give_up(error)
         finally:
-            reader.close()
             links.close()
 
     def give_up(self, error: WriteError) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from djafs.errors import DamageError
 from djafs.model import Inode
 from djafs.store.tree import Listed
-from djafs.tools.convert.carrying import Carrier, Place, Wanted
+from djafs.tools.convert.carrying import Carrier
 from djafs.tools.convert.excludes import Excludes
 from djafs.tools.convert.large import LargeFile
 from djafs.tools.convert.links import Known, Links
@@ -25,6 +25,7 @@ from djafs.tools.convert.reading import (
 )
 from djafs.tools.convert.summary import Summary
 from djafs.tools.convert.target import Target
+from djafs.tools.convert.wanted import Place, Wanted
 
 Tick = Callable[[], bool]
 """Called now and then; returns whether to stop."""
@@ -51,6 +52,7 @@ class _Frame:
         self.present = present
         self.directories = directories
         self.disturbed = False  # a name was removed from it
+        self.asked = False  # files in it were asked for
 
 
 class Walk:
@@ -78,7 +80,8 @@ class Walk:
         descriptor = os.open(self._options.source, _DIRECTORY & ~os.O_NOFOLLOW)
         present = self._target.inode(root)
         self._device = os.fstat(descriptor).st_dev
-        self._enter(Place(descriptor, root, b"", present.entries == 0), present)
+        prefix = self._options.prefix + b"/" if self._options.prefix else b""
+        self._enter(Place(descriptor, root, b"", present.entries == 0, prefix), present)
         try:
             while self._stack:
                 frame = self._stack[-1]
@@ -113,7 +116,8 @@ class Walk:
             what = describe(error) if isinstance(error, OSError) else str(error)
             self._summary.fail(place.path + name, what)
             return
-        below = Place(descriptor, ino, b"%s%s/" % (place.path, name), present is None)
+        fresh, member = present is None, b"%s%s/" % (place.member, name)
+        below = Place(descriptor, ino, b"%s%s/" % (place.path, name), fresh, member)
         if self._options.one_file_system and status.st_dev != self._device:
             os.close(descriptor)
             return
@@ -158,6 +162,8 @@ class Walk:
     def _leave(self, frame: _Frame) -> None:
         """Give a directory that was there already its attributes, now that it is complete."""
         if frame.present is not None:
+            if frame.asked:
+                self._carrier.settled()  # a link changes the times of its directory
             present = self._target.inode(frame.present.ino)
             if self._carrier.touch_up(present, frame.status, frame.xattrs, times=frame.disturbed):
                 self._summary.attributes += 1
@@ -211,6 +217,7 @@ class Walk:
                 wanted = [w for name in names for w in self._compare(frame, name)]
             self._summary.files += len(names)
             if wanted:
+                frame.asked = True
                 self._carrier.bring(place, wanted)
             if self._tick():
                 raise StoppedError
@@ -222,7 +229,10 @@ class Walk:
             status = os.lstat(name, dir_fd=place.descriptor)
             present = self._make_way(frame, name, status)
             key = (status.st_dev, status.st_ino)
-            known = self._links.get(*key) if status.st_nlink > 1 else None
+            known = None
+            if status.st_nlink > 1:
+                self._carrier.settled()  # it may be among what was asked for
+                known = self._links.get(*key)
             if known is not None:
                 self._carrier.link(place, name, known, present)
                 return

@@ -12,12 +12,14 @@ from djafs.disk.legacy_layout import content_files, digest_in
 from djafs.disk.records import Unlink, text_of
 from djafs.extents import PART
 from djafs.model import Inode
-from djafs.tools.convert.carrying import Place, StoreCarrier
+from djafs.tools.convert.carrying import StoreCarrier
 from djafs.tools.convert.contents import WriteError
 from djafs.tools.convert.large import FilePart
 from djafs.tools.convert.links import Links
-from djafs.tools.convert.reading import Reader, ReadFile, SourceError
+from djafs.tools.convert.reading import ReadFile, SourceError
 from djafs.tools.convert.run import Conversion, Tick
+from djafs.tools.convert.supply import Supply
+from djafs.tools.convert.wanted import Place
 from djafs.tools.legacy.catalog import Catalog, Version
 from djafs.tools.legacy.contents import UNZIP_ERRORS, Found, LegacyContents
 from djafs.tools.legacy.survey import Survey
@@ -26,18 +28,15 @@ UNNAMED = b"unnamed"
 """Directory of the contents that no table names (any more)."""
 
 
-def bring_legacy(conversion: Conversion, tick: Tick) -> None:
+def bring_legacy(conversion: Conversion, supply: Supply, tick: Tick) -> None:
     """Bring a legacy store over; what its files do not hold (any more) is in the summary."""
     options, summary = conversion.options, conversion.summary
     catalog, links = Catalog(), Links()
     contents = LegacyContents(options.source, catalog.connection)
-    prefix = options.prefix + b"/" if options.prefix else b""
-    carrier = StoreCarrier(
-        conversion.intake, conversion.contents, conversion.target, links, Reader(1), summary, prefix
-    )
+    carrier = StoreCarrier(conversion.intake, conversion.feed, conversion.target, links, summary)
     try:
         Survey(options.source, catalog, contents, summary.fail).run()
-        bringing = _Bringing(conversion, carrier, catalog, contents)
+        bringing = _Bringing(conversion, supply, carrier, catalog, contents)
         bringing.root = conversion.make_root(options.prefix)
         bringing.run(tick)
         conversion.intake.finish()
@@ -55,11 +54,14 @@ class _Bringing:
     def __init__(
         self,
         conversion: Conversion,
+        supply: Supply,
         carrier: StoreCarrier,
         catalog: Catalog,
         contents: LegacyContents,
     ) -> None:
-        self._conversion, self._carrier = conversion, carrier
+        self._conversion, self._supply, self._carrier = conversion, supply, carrier
+        prefix = conversion.options.prefix
+        self._prefix = prefix + b"/" if prefix else b""  # of member names
         self._catalog, self._contents = catalog, contents
         self._summary = conversion.summary
         self.root = 0
@@ -128,7 +130,8 @@ class _Bringing:
             old = present is not None and present.mtime >= read.status.st_mtime_ns
             if old or key == before:
                 continue
-            self._carrier.bring_version(place, name, read, self._parts, replaces=replaces)
+            row = self._supply.version(self._prefix + place.path + name, read, self._parts)
+            self._carrier.bring_row(place, name, row, replaces=replaces)
             replaces, before, brought = True, key, True
             self._file = path
         if brought and present is None:
