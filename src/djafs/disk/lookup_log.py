@@ -12,7 +12,7 @@ from djafs.disk.layout import Layout
 from djafs.disk.lookup_line import Position, seal
 from djafs.disk.segment_files import SegmentFiles
 
-SEGMENT = 16 << 20
+SEGMENT = 4 << 20
 """Bytes after which the next line begins a new segment."""
 
 
