@@ -175,7 +175,13 @@ class Calendar:
         begin, end, _ = self._known
         if begin <= t < end and begin <= other < end:
             return True
-        return self.day_of(t) == self.day_of(other)
+        day = self.day_of(t)
+        if day != self.day_of(other):
+            return False
+        if self._zone is timezone.utc:  # the other zones were remembered by day_of
+            begin = (day - _EPOCH_DAY) * _DAY
+            self._known = (begin, begin + _DAY, day)
+        return True
 
     def begin_of(self, day: int) -> int:
         """Return the first nanosecond of a day."""
