@@ -6,7 +6,6 @@ import itertools
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,14 +37,6 @@ class NearKeeper(LogKeeper):
         calendar = Calendar(store.identity.zone())
         checkpoints.make(store.layout, store.identity.id, calendar, number, store.host)
         self.made += 1
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[SmallStore]:
-    world = SmallStore(tmp_path / "store")
-    yield world
-    world.close()
-    validate(world.path)
 
 
 def names(world: SmallStore) -> list[str]:

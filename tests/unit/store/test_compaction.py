@@ -4,104 +4,15 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import zstandard
 
-from conftest import validate
 from djafs.disk import sqlite
-from djafs.packing.compaction import ArchiveUse, Limits, plan
-from djafs.packing.plan import PackPlan, PackResult
 from djafs.store.collector import Collector
 from rig.near_packer import NearPacker
-from rig.small_store import DAY, ROOT, SECOND, CopyingHost, SmallStore
-
-FEW = Limits(fan=3, most_members=1000, most_bytes=1 << 20)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[SmallStore]:
-    world = SmallStore(tmp_path / "store")
-    yield world
-    world.close()
-    validate(world.path)
-
-
-def document(number: int, size: int = 1000) -> bytes:
-    return (b'{"document": %d}' % number * size)[:size]
-
-
-def fill(world: SmallStore, archives: int, files: int = 5, first: int = 0) -> list[int]:
-    """Make archives of some files each; return the inodes."""
-    made = []
-    for archive in range(first, first + archives):
-        for number in range(files):
-            name = b"%d-%d.json" % (number, archive)
-            made.append(world.file(name, document(100 * archive + number)))
-        world.collect(Limits(fan=1000))
-    return made
-
-
-# Planning
-
-
-def use(archive: int, weight: float, share: float = 1.0) -> ArchiveUse:
-    size = round(weight * 1_000_000 / share)
-    return ArchiveUse(archive, 10, 10, size, round(size * share))
-
-
-LIMITS = Limits(fan=4, least=0.6, most_members=10**9, most_bytes=1_000_000)
-
-
-def test_archives_of_one_size_are_merged_when_there_are_enough():
-    few = [use(number, 0.05) for number in range(1, 4)]
-    assert plan(few, LIMITS) == []
-    assert plan([*few, use(4, 0.01), use(5, 0.3)], LIMITS) == []
-    assert plan([use(4, 0.04), *few], LIMITS) == [[1, 2, 3, 4]]
-
-
-def test_what_is_merged_fits_into_one_archive():
-    large = [use(number, 0.3) for number in range(1, 8)]
-    assert plan(large, LIMITS) == [[1, 2, 3], [4, 5, 6]]
-    assert plan([use(number, 0.5) for number in range(1, 20)], LIMITS) == []
-    many = [use(number, 0.0001) for number in range(1, 71)]
-    assert [len(group) for group in plan(many, LIMITS)] == [32, 32, 6]
-
-
-def test_an_archive_that_is_mostly_out_of_reach_is_written_anew():
-    assert plan([use(1, 0.3, 0.59)], LIMITS) == [[1]]
-    assert plan([use(1, 0.3, 0.61)], LIMITS) == []
-    assert plan([use(1, 0.4, 0.5), use(2, 0.9), use(3, 0.9, 0.4)], LIMITS) == [[1], [3]]
-    unknown = ArchiveUse(1, members=10, known=5, size=1000, live=1000)
-    assert plan([unknown], LIMITS) == [[1]]
-    assert plan([ArchiveUse(1, 10, 0, 0, 0)], LIMITS) == [[1]]
-
-
-def test_by_force_everything_small_or_wasteful_is_done():
-    assert plan([use(1, 0.01), use(2, 0.2)], LIMITS, force=True) == [[1, 2]]
-    assert plan([use(1, 0.01), use(2, 0.9)], LIMITS, force=True) == []
-    assert plan([use(1, 0.01), use(2, 0.6, 0.99)], LIMITS, force=True) == [[1, 2]]
-    assert plan([use(2, 0.6, 0.99)], LIMITS, force=True) == [[2]]
-
-
-@pytest.mark.parametrize("arrivals", [1, 7, 64, 1000])
-def test_however_archives_arrive_few_stay_and_each_document_moves_a_few_times(arrivals):
-    limits = Limits(fan=8, most_members=10**9, most_bytes=1 << 20)
-    archives: dict[int, int] = {}
-    moves, size, number = 0, (1 << 20) // arrivals // 4 + 1, 0
-    for _ in range(arrivals):
-        number += 1
-        archives[number] = size
-        while groups := plan((ArchiveUse(n, 1, 1, s, s) for n, s in archives.items()), limits):
-            for group in groups:
-                number += 1
-                archives[number] = sum(archives.pop(old) for old in group)
-                moves += archives[number]
-    assert len(archives) <= 7 * 4
-    assert moves <= 4 * size * arrivals
-
+from rig.small_archives import FEW, document, fill
+from rig.small_store import DAY, ROOT, SECOND
 
 # Merging
 
@@ -302,109 +213,6 @@ def test_reads_that_are_on_their_way_find_the_content_in_its_new_place(world, mo
     fill(world, 2, first=5)
     monkeypatch.setattr(content, "read", compact_then_read)
     assert world.store.read_past(state, day, 0, 1000) == document(0)
-
-
-# What can go wrong
-
-
-def test_a_crash_between_any_two_steps_loses_nothing(tmp_path):
-    host = CopyingHost()
-    world = SmallStore(tmp_path / "store", host)
-    inos = fill(world, 3)
-    world.now += DAY
-    world.write(inos[0], document(77))
-    world.unlink(b"1-1.json")
-    world.file(b"gone", document(5))
-    world.collect()
-    world.now += DAY
-    world.unlink(b"gone")
-    live, past = world.live(), world.past()
-    host.root, host.target = world.path, tmp_path / "copies"
-    assert world.compact().compacted == 4
-    host.target = None
-    world.close()
-    assert {"archive.write", "archive.rename", "lookup.append", "compaction.unlink",
-            "compaction.unlink-djfm", "djfm.rename"} <= set(host.steps)  # fmt: skip
-    for number, step in enumerate(host.steps):
-        copy = SmallStore(tmp_path / "copies" / f"{number:03}-{step}", now=world.now)
-        try:
-            assert (copy.live(), copy.past()) == (live, past), step
-            files = set(copy.archives())
-            copy.compact()
-            assert (copy.live(), copy.past()) == (live, past), step
-            assert len(copy.archives()) == 1, (step, files)
-        finally:
-            copy.close()
-        validate(copy.path)
-
-
-@pytest.mark.parametrize(
-    "label", ["archive.create", "archive.sync", "djfm.write", "archive.rename", "compaction.unlink"]
-)
-def test_a_step_that_fails_can_be_done_later(tmp_path, label):
-    host = CopyingHost()
-    world = SmallStore(tmp_path / "store", host)
-    fill(world, 3)
-    live = world.live()
-    host.fail = label
-    with pytest.raises(OSError, match=label):
-        world.compact()
-    assert world.live() == live
-    host.fail = None
-    world.reopen()
-    world.compact()
-    assert world.live() == live
-    assert len(world.archives()) == 1
-    world.close()
-    validate(world.path)
-
-
-def test_a_damaged_archive_is_kept_and_the_rest_moves(world, caplog):
-    inos = [world.file(b"%d" % n, os.urandom(200_000)) for n in range(3)]
-    world.collect()
-    fill(world, 2)
-    live = world.live()
-    path = Path(world.layout.archive(1))
-    whole = path.read_bytes()
-    damaged = bytearray(whole)
-    damaged[300_000] ^= 1
-    path.write_bytes(damaged)
-    done = world.compact()
-    assert done.compacted == 2
-    assert world.archives() == ["00000001.tar.zst", "00000004.tar.zst"]
-    assert "not compacted: archive" in caplog.text
-    path.write_bytes(whole)
-    world.store.content.archives.forget(1)
-    assert world.live() == live
-    assert len(inos) == 3
-
-
-def test_content_that_is_not_what_was_written_does_not_move(world, monkeypatch, caplog):
-    fill(world, 2, files=2)
-    live = world.live()
-    run = NearPacker.run
-
-    def forge(packer: NearPacker, plan: PackPlan, cancelled: object = None) -> PackResult:
-        result = run(packer, plan)
-        result.items[0] = result.items[0]._replace(digest=bytes(32))
-        return result
-
-    monkeypatch.setattr(NearPacker, "run", forge)
-    world.compact()
-    assert "is not what was written" in caplog.text
-    assert len(world.archives()) == 2
-    assert world.live() == live
-
-
-def test_files_of_archives_that_the_log_knows_nothing_of_are_left_alone(tmp_path):
-    world = SmallStore(tmp_path / "store")
-    fill(world, 1)
-    world.close()
-    for number in (2, 9):
-        Path(world.layout.archive(number)).write_bytes(b"?")
-    world.open()
-    assert world.archives() == ["00000001.tar.zst", "00000009.tar.zst"]
-    world.close()
 
 
 def test_the_packer_says_what_is_reached_from_a_process_of_its_own(world):

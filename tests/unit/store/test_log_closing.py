@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,14 +20,6 @@ from rig.small_store import CopyingHost, SmallStore
 @pytest.fixture(autouse=True)
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookup_log, "SEGMENT", 4000)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[SmallStore]:
-    world = SmallStore(tmp_path / "store")
-    yield world
-    world.close()
-    validate(world.path)
 
 
 def fill(world: SmallStore, files: int = 60, first: int = 0) -> None:

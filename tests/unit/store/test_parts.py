@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from conftest import validate
 from djafs.extents import PART
 from rig.small_store import DAY, SmallStore
 
 NAME = b"large.json"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[SmallStore]:
-    world = SmallStore(tmp_path / "store")
-    yield world
-    world.close()
-    validate(world.path)
 
 
 def put(world: SmallStore, ino: int, offset: int, content: bytes) -> None:

@@ -6,17 +6,13 @@ import os
 import random
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from djafs.disk import records
-from djafs.disk.index import Index
 from djafs.model import LIVE_ROOT, Inode
-from djafs.packing.pack import pack
-from djafs.packing.packer import Packer
-from djafs.packing.plan import PackPlan, PackResult
 from djafs.store.collector import Collector
 from djafs.store.store import Store
 from djafs.tools.validate import validate
@@ -24,19 +20,9 @@ from djafs.tools.validation import log_check
 from djafs.tools.validation.archives import ArchiveCheck
 from djafs.tools.validation.damage import Suspect
 from djafs.tools.validation.log_check import LogCheck
+from rig.near_packer import NearPacker
 
 SECOND = 10**9
-
-
-class NearPacker(Packer):
-    """Packs in this process."""
-
-    def run(self, plan: PackPlan, cancelled: Callable[[], bool] | None = None) -> PackResult:
-        index = Index.open_read_only(self._layout)
-        try:
-            return pack(plan, self._layout, index.find_content)
-        finally:
-            index.close()
 
 
 def collect(store: Store) -> None:
