@@ -9,6 +9,7 @@ import errno
 import os
 
 from djafs.fuse import Deferred, Request, flags
+from djafs.model import Inode
 from djafs.mounting.answers import refuse
 from djafs.mounting.live import LiveOperations
 from djafs.mounting.privileges import bare_mode
@@ -55,6 +56,7 @@ class ContentOperations:
             refuse(errno.EOPNOTSUPP)
         if mode & punch_hole and not mode & keep_size:
             refuse(errno.EOPNOTSUPP)
+        self._drop_bits(request, inode)
         end = offset + length
         size = inode.size if mode & keep_size else max(inode.size, end)
         if mode & (punch_hole | zero_range):
@@ -89,5 +91,12 @@ class ContentOperations:
         length = min(length, source.size - offset)
         if length <= 0:
             return 0
+        self._drop_bits(request, self._live.inode(ino))
         self._store.clone(source.ino, offset, ino, offset_out, length)
         return length
+
+    def _drop_bits(self, request: Request, inode: Inode) -> None:
+        """Take set-id bits away, as a write does, from a file that somebody else changes."""
+        mode = None if request.uid == 0 else bare_mode(request, inode)
+        if mode is not None:
+            self._store.setattr(inode.ino, mode=mode)

@@ -13,7 +13,7 @@ from djafs.fuse import FOREVER, AttributesReply, Entry, Request, SetAttributes, 
 from djafs.model import Inode
 from djafs.mounting.answers import attributes_of, refuse
 from djafs.mounting.nodes import LookupCounts
-from djafs.mounting.privileges import bare_mode
+from djafs.mounting.privileges import bare_mode, may_drop_bits
 from djafs.store.store import Store
 
 _LAST_TIME = (1 << 63) - 1  # nanoseconds: the year 2262
@@ -70,6 +70,8 @@ class LiveOperations:
         now = self._store.clock()
         mode = changes.mode & 0o7777 | inode.mode & ~0o7777 if valid & flags.FATTR_MODE else None
         if valid & _DROPS or not valid & _CHANGES:
+            if not valid & _CHANGES and not may_drop_bits(request, inode):
+                return self._answer(inode)
             mode = bare_mode(request, inode) if mode is None else mode
         atime = mtime = None
         if valid & flags.FATTR_ATIME:

@@ -108,6 +108,8 @@ class NameOperations:
     ) -> Created:
         """Make a regular file without a name (O_TMPFILE)."""
         parent = self._live.inode(request.nodeid)
+        if not parent.nlink:
+            refuse(errno.EPERM)  # removed: the errno of ext4
         gid = parent.gid if parent.mode & stat.S_ISGID else request.gid
         mode = stat.S_IFREG | mode & 0o7777
         inode = self._store.create(parent.ino, b"", mode, request.uid, gid)

@@ -23,6 +23,19 @@ def bare_mode(request: Request, inode: Inode) -> int | None:
     return bare if bare != mode else None
 
 
+def may_drop_bits(request: Request, inode: Inode) -> bool:
+    """Return whether a request that does nothing else may take set-id bits away, if there are any.
+
+    Before a write the kernel sends the same request as for a chown(2) that changes nobody. Who
+    can neither write the file nor owns it made the latter, which must not do any harm. (Or has it
+    open for writing still: then the write itself takes the bits away.)
+    """
+    mode = inode.mode
+    if not mode & (stat.S_ISUID | stat.S_ISGID) or request.uid in (0, inode.uid):
+        return True
+    return bool(mode & (stat.S_IWGRP if is_in_group(request, inode.gid) else stat.S_IWOTH))
+
+
 def is_in_group(request: Request, gid: int) -> bool:
     """Return whether the caller is root or in a group, supplementary groups included."""
     if request.uid == 0 or request.gid == gid:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from rig.kinds import MAKE
 from rig.syscalls import UTIME_NOW, UTIME_OMIT
 from rig.twins import Site, Twins
 
@@ -88,14 +89,10 @@ def test_who_may_set_which_mode_bits(twins: Twins):
 
 
 @ROOT
-@pytest.mark.parametrize("kind", ["file", "directory", "fifo"])
+@pytest.mark.parametrize("kind", ["file", "directory", "fifo", "socket", "block device"])
 def test_chown_drops_set_id_bits(twins: Twins, kind: str):
     def scenario(at: Site) -> None:
-        {
-            "file": lambda: at.make("x"),
-            "directory": lambda: at.mkdir("x", 0o755),
-            "fifo": lambda: at.mkfifo("x", 0o644),
-        }[kind]()
+        MAKE[kind](at, "x", 0o644)
         whose = [at, at.user(ALICE, ALICE, STAFF), at.user(ALICE, BOB, STAFF)]
         for mode in SET_ID_MODES:
             for group in (ALICE, STAFF, 0):
@@ -116,6 +113,8 @@ def test_writing_and_truncating_drop_set_id_bits(twins: Twins, fresh: bool):
         def write(descriptor: int) -> None:
             os.write(descriptor, b"x")
 
+        at.make("source", b"content")
+        source = os.open("source", os.O_RDONLY)
         users = [at, at.user(ALICE), at.user(BOB), at.user(BOB, STAFF), at.user(BOB, 0, STAFF)]
         for number, mode in enumerate(SET_ID_MODES):
             name = f"{number}"
@@ -131,6 +130,7 @@ def test_writing_and_truncating_drop_set_id_bits(twins: Twins, fresh: bool):
                     lambda w=who, d=descriptor: w.ftruncate(d, 10),
                     lambda w=who, d=descriptor: w.fallocate(d, 0, 0, 100),
                     lambda w=who, d=descriptor: w.fallocate(d, 3, 0, 10),
+                    lambda w=who, d=descriptor: w.copy_file_range(source, d, 3, 0, 0),
                     lambda w=who, p=f"{name}-{other}": w.truncate(p, 5),
                     lambda w=who, p=f"{name}-{other}": w.try_open(p, os.O_WRONLY | os.O_TRUNC),
                 ):

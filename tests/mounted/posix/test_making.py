@@ -5,26 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Callable
 
 import pytest
 
-from rig.twins import Outcome, Site, Twins
+from rig.kinds import MAKE
+from rig.twins import Site, Twins
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become other users")
 
 ALICE, BOB, STAFF = 65534, 65533, 65532
-
-MAKE: dict[str, Callable[[Site, str, int], Outcome]] = {
-    "file": lambda at, path, mode: at.try_open(path, os.O_CREAT | os.O_WRONLY, mode),
-    "mknod": lambda at, path, mode: at.mknod(path, stat.S_IFREG | mode),
-    "directory": lambda at, path, mode: at.mkdir(path, mode),
-    "fifo": lambda at, path, mode: at.mkfifo(path, mode),
-    "socket": lambda at, path, mode: at.mknod(path, stat.S_IFSOCK | mode),
-    "symlink": lambda at, path, mode: at.symlink("nowhere", path),
-    "character device": lambda at, path, mode: at.mknod(path, stat.S_IFCHR | mode, 0x103),
-    "block device": lambda at, path, mode: at.mknod(path, stat.S_IFBLK | mode, 0x701),
-}
 
 each_kind = pytest.mark.parametrize("kind", MAKE)
 

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from rig.kinds import KINDS, MAKE
 from rig.twins import Site, Twins
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become other users")
@@ -119,21 +120,15 @@ def test_sticky_directories(twins: Twins, kind: str, directory_owner: int, owner
     """Only the owner of the thing or of the directory may take it away or replace it."""
 
     def scenario(at: Site) -> None:
-        make = {
-            "file": lambda path: at.make(path, b""),
-            "directory": lambda path: at.mkdir(path, 0o777),
-            "symlink": lambda path: at.symlink("x", path),
-            "fifo": lambda path: at.mkfifo(path, 0o666),
-        }[kind]
         at.mkdir("s", 0o1777)
         at.chmod("s", 0o1777)
         at.chown("s", directory_owner, directory_owner)
         at.mkdir("free", 0o777)
         for name in ("s/a", "s/b", "s/c", "s/d"):
-            make(name)
+            MAKE[kind](at, name, 0o777)
             at.lchown(name, owner, owner)
         for name in ("free/x", "free/y"):
-            make(name)
+            MAKE[kind](at, name, 0o777)
             at.lchown(name, ALICE, ALICE)
         user = at.user(ALICE)
         outcomes = [
@@ -149,15 +144,10 @@ def test_sticky_directories(twins: Twins, kind: str, directory_owner: int, owner
     twins.both(scenario)
 
 
-@pytest.mark.parametrize("kind", ["file", "directory", "symlink", "fifo"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_chown(twins: Twins, kind: str):
     def scenario(at: Site) -> None:
-        {
-            "file": lambda: at.make("x"),
-            "directory": lambda: at.mkdir("x", 0o755),
-            "symlink": lambda: at.symlink("y", "x"),
-            "fifo": lambda: at.mkfifo("x", 0o644),
-        }[kind]()
+        MAKE[kind](at, "x", 0o644)
         assert at.lchown("x", ALICE, BOB) is None
         assert at.lchown("x", -1, ALICE) is None
         assert at.lchown("x", 123456, 4000000000) is None
