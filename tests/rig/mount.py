@@ -15,9 +15,13 @@ from types import TracebackType
 
 from djafs.mounting.mountpoints import mount_at
 from rig.command import DJAFS, djafs_ok
+from rig.waiting import wait_until
 
 WATCHDOG_SECONDS = 100.0
 """How long a mount may stand; less than the time limit of a test."""
+
+BUSY_SECONDS = 5.0
+"""How long others may be in a mount that is to be unmounted."""
 
 END_SECONDS = 30.0
 """How long a daemon may take to close its store after the unmount."""
@@ -112,10 +116,29 @@ class Mount:
         os.stat(self.live)
 
     def unmount(self) -> None:
-        """Unmount as ``fusermount3 -u`` does; return when the daemon has ended, in good order."""
+        """Unmount as ``fusermount3 -u`` does; return when the daemon has ended, in good order.
+
+        Whoever looks at the mount from outside (a backup, a monitor, ``fuser``) makes it busy for
+        a moment; who stays fails the test.
+        """
         assert self._daemon is not None, "not mounted"
-        subprocess.run(["fusermount3", "-u", self.mountpoint], check=True, timeout=END_SECONDS)
+        wait_until(self._is_detached, f"{self.mountpoint} not to be busy", BUSY_SECONDS)
         self.wait_for_end()
+
+    def _is_detached(self) -> bool:
+        """Unmount, and return True, unless the mount is busy."""
+        done = subprocess.run(
+            ["fusermount3", "-u", self.mountpoint],
+            env={**os.environ, "LC_ALL": "C"},
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=END_SECONDS,
+        )
+        if done.returncode != 0 and "busy" in done.stderr:
+            return False
+        assert done.returncode == 0, f"not unmounted: {done.stderr}"
+        return True
 
     def wait_for_end(self) -> None:
         """Return when the daemon has ended; it must have unlocked the store and exited with 0."""
