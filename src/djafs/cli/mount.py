@@ -40,7 +40,7 @@ from djafs.mounting.options import (
     default=f"{DEFAULT_HOT_CACHE_SIZE >> 20}M",
     show_default=True,
     callback=checked_size,
-    help="Content not yet archived that makes packing start early.",
+    help="Content not yet archived that makes packing start early; twice as much slows writers.",
 )
 @click.option(
     "--settle",

@@ -63,6 +63,10 @@ class HotLog:
         """Bytes in all segments."""
         return self._total
 
+    def size_below(self, segment: int) -> int:
+        """Return the bytes in segments with a smaller number."""
+        return sum(size for number, size in self._sizes.items() if number < segment)
+
     def append(self, data: bytes | memoryview) -> tuple[int, int]:
         """Write ``data`` behind all that was written, and return its (segment, offset).
 

@@ -13,7 +13,8 @@ In reading order:
 - :mod:`~djafs.fuse.requests`, :mod:`~djafs.fuse.replies`, :mod:`~djafs.fuse.notifications`: bytes
   to arguments, results to bytes; pure functions.
 - :mod:`~djafs.fuse.wire` and :mod:`~djafs.fuse.flags`: layouts, opcodes and bits as data.
-- :mod:`~djafs.fuse.pool`: the threads for answers that may block.
+- :mod:`~djafs.fuse.pool`, :mod:`~djafs.fuse.delays`: the threads for answers that may block, or
+  are given later.
 
 A filesystem::
 

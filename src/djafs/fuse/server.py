@@ -3,7 +3,8 @@
 :class:`Server` joins the parts: :mod:`~djafs.fuse.negotiation` for INIT,
 :mod:`~djafs.fuse.operations` for what a request means, a
 :class:`~djafs.fuse.handler.Handler` for what it does, :mod:`~djafs.fuse.pool` for what may block,
-:mod:`~djafs.fuse.notifications` for what the kernel is told unasked.
+:mod:`~djafs.fuse.delays` for what is answered later, :mod:`~djafs.fuse.notifications` for what the
+kernel is told unasked.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from djafs.fuse import requests, wire
+from djafs.fuse.delays import Delays
 from djafs.fuse.handler import Handler
 from djafs.fuse.negotiation import Config, answer_init, buffer_size
 from djafs.fuse.notifications import NOT_WANTED, Notifier
@@ -67,6 +69,7 @@ class Server(Notifier):
         self._guard: AbstractContextManager[Any] = threading.Lock() if guard is None else guard
         self._on_error = on_error
         self._pool = Pool(self._config.deferred_threads, "fuse")
+        self._delays = Delays("fuse-later")
         #: Deferred requests that have no reply yet, by their unique number.
         self._deferred: dict[int, Request] = {}
         #: Opcode to bound method, smallest size, decoder, encoder; filled by INIT.
@@ -90,6 +93,7 @@ class Server(Notifier):
         try:
             self._answer()
         finally:
+            self._delays.drain()
             self._pool.drain()
             try:
                 if self._info is not None:
@@ -210,7 +214,7 @@ class Server(Notifier):
     def _defer(
         self, request: Request, deferred: Deferred, encode: Encode, arguments: tuple[Any, ...]
     ) -> None:
-        """Have the answer made by the pool. ``request`` is not reused."""
+        """Have the answer made by the pool, or later. ``request`` is not reused."""
         for argument in arguments:
             if argument.__class__ is memoryview:
                 # The next request overwrites it: better an exception than wrong data.
@@ -227,7 +231,10 @@ class Server(Notifier):
             self._reply(reply, request)
 
         self._deferred[request.unique] = request
-        self._pool.submit(answer)
+        if deferred.delay:
+            self._delays.submit(deferred.delay, answer)
+        else:
+            self._pool.submit(answer)
 
     def _interrupt(self, unique: int) -> None:
         """Mark a request as interrupted, if it is still under way.

@@ -139,12 +139,16 @@ class Deferred:
     ``function`` takes nothing and returns what the operation would have returned, or raises. It
     runs without the server's guard, and so does the encoding of its result: a listing that is
     made lazily must not look at shared state there.
+
+    With ``delay`` the answer is given so many seconds later, by a thread that only waits; then
+    ``function`` must not block.
     """
 
-    __slots__ = ("function",)
+    __slots__ = ("delay", "function")
 
-    def __init__(self, function: Callable[[], Any]) -> None:
+    def __init__(self, function: Callable[[], Any], delay: float = 0.0) -> None:
         self.function = function
+        self.delay = delay
 
 
 class Request:

@@ -12,6 +12,7 @@ from djafs.fuse import Deferred, Request, flags
 from djafs.model import Inode
 from djafs.mounting.answers import refuse
 from djafs.mounting.live import LiveOperations
+from djafs.mounting.pressure import Pressure
 from djafs.mounting.privileges import bare_mode
 from djafs.store.store import Store
 
@@ -22,9 +23,10 @@ BLOCK = 4096
 class ContentOperations:
     """The operations on the content of live inodes."""
 
-    def __init__(self, store: Store, live: LiveOperations) -> None:
+    def __init__(self, store: Store, live: LiveOperations, pressure: Pressure) -> None:
         self._store = store
         self._live = live
+        self._pressure = pressure
 
     def read(self, request: Request, offset: int, size: int) -> bytes | Deferred:
         """Read content; from an archive that is not in memory off the answering thread."""
@@ -34,14 +36,19 @@ class ContentOperations:
             return Deferred(lambda: self._store.read(ino, offset, size))
         return data
 
-    def write(self, request: Request, offset: int, data: memoryview, write_flags: int) -> int:
-        """Write content to the hot log."""
+    def write(
+        self, request: Request, offset: int, data: memoryview, write_flags: int
+    ) -> int | Deferred:
+        """Write content to the hot log; the answer waits while that is too large."""
         mode = None
         if write_flags & flags.FUSE_WRITE_KILL_SUIDGID:
             mode = bare_mode(request, self._live.inode(request.nodeid))
         if data:
             self._store.write(request.nodeid, offset, data, mode)
-        return len(data)
+        length, hot = len(data), self._store.hot.size
+        if hot > self._pressure.begins:
+            return Deferred(lambda: length, self._pressure.delay(hot, length))
+        return length
 
     def fsync(self, request: Request) -> Deferred:
         """Make durable what was acknowledged so far."""

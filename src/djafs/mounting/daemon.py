@@ -21,6 +21,7 @@ from djafs.fuse import DEFAULT_FLAGS, Config, FuseError, InitFlag, Server, mount
 from djafs.mounting.durable import DurableCloseHandler
 from djafs.mounting.handler import DjafsHandler
 from djafs.mounting.options import MountOptions
+from djafs.mounting.pressure import Pressure
 from djafs.packing.packer import Packer
 from djafs.store.collector import Collector
 from djafs.store.log_keeper import LogKeeper
@@ -94,6 +95,7 @@ class Daemon:
         self._options = options
         self._collector = Collector(store, Packer(store.layout, host=store.host), options.level)
         self._log_keeper = LogKeeper(store)
+        self._pressure = Pressure(options.hot_cache_size)
         self._stopping = threading.Event()
         self._pack = threading.Event()
         self._said: dict[str, str] = {}  # the last failure of each kind that was logged
@@ -107,7 +109,7 @@ class Daemon:
     def serve(self, ready: Callable[[], None]) -> None:
         """Mount, and answer until the mount ends."""
         handler_of = DurableCloseHandler if self._options.durable_close else DjafsHandler
-        handler = handler_of(self._store, self._collect_now, ready)
+        handler = handler_of(self._store, self._collect_now, ready, self._pressure)
         try:
             descriptor = mount(self._options.mountpoint, self._mount_options())
         except FuseError as error:
@@ -196,7 +198,7 @@ class Daemon:
             with self._telling("there is no space in reserve"):
                 self._store.space.keep()
                 self._store.space.room = 0  # others may have filled the disk
-            if self._store.hot.size > self._options.hot_cache_size:
+            if self._store.hot.size > self._pressure.due:
                 self._pack.set()
 
     def _collect_often(self) -> None:
@@ -206,11 +208,33 @@ class Daemon:
             self._pack.clear()
             if self._stopping.is_set():
                 return
-            settle = self._options.settle
-            if self._store.hot.size > self._options.hot_cache_size:
-                settle = min(settle, AT_REST)
             with self._telling("packing failed"):
-                self._collector.collect(settle)
+                self._collect(self._settle())
+
+    def _settle(self) -> float:
+        """Return for how many seconds content must not have changed to be packed."""
+        hot = self._store.hot.size
+        if hot <= self._pressure.due:
+            return self._options.settle
+        # When writers are held up, what goes on changing is packed as well: it would keep the
+        # segments that it began in for ever.
+        return min(self._options.settle, AT_REST if hot <= self._pressure.begins else 0.0)
+
+    def _collect(self, settle: float) -> None:
+        """Pack, and note what of the hot cache packing cannot make smaller."""
+        store = self._store
+        with store.guard:
+            begun = store.hot.segment
+            patience = PATIENCE if store.hot.size <= self._pressure.due else 0.0
+        try:
+            self._collector.collect(settle, patience)
+        except Exception:
+            self._pressure.leave(store.hot.size)
+            raise
+        with store.guard:
+            left = store.hot.size_below(begun)
+        # What was to settle first may be packed yet.
+        self._pressure.leave(left if settle == 0 else min(left, self._pressure.stuck))
 
     def _keep_log(self) -> None:
         """Compress what is full of the lookup log, and have checkpoints made."""

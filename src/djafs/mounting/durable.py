@@ -12,6 +12,7 @@ from typing import Any
 
 from djafs.fuse import AttributesReply, Created, Deferred, Request, SetAttributes
 from djafs.mounting.handler import DjafsHandler
+from djafs.mounting.pressure import Pressure
 from djafs.store.store import Store
 
 _MOST = 4096
@@ -22,9 +23,13 @@ class DurableCloseHandler(DjafsHandler):
     """Answers FLUSH, which the kernel sends at every close, with a sync of that file's changes."""
 
     def __init__(
-        self, store: Store, collect: Callable[[bool], dict[str, Any]], mounted: Callable[[], None]
+        self,
+        store: Store,
+        collect: Callable[[bool], dict[str, Any]],
+        mounted: Callable[[], None],
+        pressure: Pressure,
     ) -> None:
-        super().__init__(store, collect, mounted)
+        super().__init__(store, collect, mounted, pressure)
         self._changed: dict[int, int] = {}  # files that were changed, and the last record of that
 
     def _note(self, ino: int) -> None:
@@ -62,7 +67,7 @@ class DurableCloseHandler(DjafsHandler):
         data: memoryview,
         write_flags: int,
         flags: int,
-    ) -> int:
+    ) -> int | Deferred:
         written = super().write(request, handle, offset, data, write_flags, flags)
         self._note(request.nodeid)
         return written

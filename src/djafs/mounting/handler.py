@@ -31,6 +31,7 @@ from djafs.mounting.live import LiveOperations
 from djafs.mounting.names import NameOperations
 from djafs.mounting.nodes import MOUNT_ROOT, PAST
 from djafs.mounting.past import PastOperations
+from djafs.mounting.pressure import Pressure
 from djafs.mounting.xattrs import XattrOperations
 from djafs.store.store import Store
 
@@ -39,7 +40,11 @@ class DjafsHandler(Handler):
     """Answers the kernel for one mounted store, under the store's guard."""
 
     def __init__(
-        self, store: Store, collect: Callable[[bool], dict[str, Any]], mounted: Callable[[], None]
+        self,
+        store: Store,
+        collect: Callable[[bool], dict[str, Any]],
+        mounted: Callable[[], None],
+        pressure: Pressure,
     ) -> None:
         self._store = store
         self._collect = collect
@@ -47,7 +52,7 @@ class DjafsHandler(Handler):
         self._live = LiveOperations(store)
         self._names = NameOperations(store, self._live)
         self._listing = ListingOperations(store, self._live)
-        self._content = ContentOperations(store, self._live)
+        self._content = ContentOperations(store, self._live, pressure)
         self._past = PastOperations(store, self._live)
         self._xattrs = XattrOperations(store, self._live)
 
@@ -226,7 +231,7 @@ class DjafsHandler(Handler):
         data: memoryview,
         write_flags: int,
         flags: int,
-    ) -> int:
+    ) -> int | Deferred:
         self._must_be_live(request.nodeid)
         return self._content.write(request, offset, data, write_flags)
 
