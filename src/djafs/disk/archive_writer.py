@@ -108,14 +108,38 @@ class ArchiveWriter:
             self._frame.append(tar.PADDING[size % tar.BLOCK])
             self._filled += end - size
         self._broken = False
+        self._count(size, entry.mtime_ns)
+        return Member(at, size, digest)
+
+    def add_small(self, entry: tar.Entry, data: bytes) -> int:
+        """Add a regular file that its caller holds and has hashed; return where it is in the tar.
+
+        Does what :meth:`add` does, for those who have very many of them.
+        """
+        head = tar.header(entry)
+        size = entry.size
+        length = len(head) + tar.padded(size)
+        if length > FRAME:
+            return self.add(entry, (data,), b"").at
+        if self._broken or len(data) != size:
+            raise ValueError("this archive is incomplete, or the content is of another size")
+        if self._filled + length > FRAME:
+            self._broken = True
+            self._close_frame()
+            self._broken = False
+        at = self._tar_size + self._filled + len(head)
+        self._frame += (head, data, tar.PADDING[size % tar.BLOCK])
+        self._filled += length
+        self._count(size, entry.mtime_ns)
+        return at
+
+    def _count(self, size: int, mtime_ns: int) -> None:
         self._members += 1
         self._content_size += size
-        mtime_ns = entry.mtime_ns
         if self._oldest is None or mtime_ns < self._oldest:
             self._oldest = mtime_ns
         if self._newest is None or mtime_ns > self._newest:
             self._newest = mtime_ns
-        return Member(at, size, digest)
 
     def _append_hashed(self, head: bytes, size: int, chunks: Iterable[bytes]) -> bytes:
         sha = hashlib.sha256()

@@ -49,7 +49,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 MOST_BYTES = 256 << 20
 """Bytes of content in one archive at most, but for the last member."""
 
-_BITS = 1 << 27
+_BYTES = 1 << 24
 
 
 class Placed(NamedTuple):
@@ -65,19 +65,19 @@ class Maybe:
     """Which digests the store may have: one bit for each, so that new ones are told at once."""
 
     def __init__(self, index: Index) -> None:
-        self._bits = bytearray(_BITS >> 3)
+        self._bits = bytearray(_BYTES)
         for (digest,) in index.connection.execute("SELECT digest FROM content"):
-            self.add(digest)
+            self.note(digest)
 
-    def add(self, digest: bytes) -> None:
-        """Note a digest."""
-        place = int.from_bytes(digest[:4], "little") % _BITS
-        self._bits[place >> 3] |= 1 << (place & 7)
-
-    def __contains__(self, digest: bytes) -> bool:
-        """Return False for what the store has not; True may be a mistake."""
-        place = int.from_bytes(digest[:4], "little") % _BITS
-        return bool(self._bits[place >> 3] & (1 << (place & 7)))
+    def note(self, digest: bytes) -> bool:
+        """Note a digest; return False if the store did not have it, True may be a mistake."""
+        place = int.from_bytes(digest[:4], "little")
+        byte, bit = place >> 3 & _BYTES - 1, 1 << (place & 7)
+        known = self._bits[byte]
+        if known & bit:
+            return True
+        self._bits[byte] = known | bit
+        return False
 
 
 class Draft:
@@ -113,7 +113,7 @@ class Contents:
 
     def put(self, data: bytes, digest: bytes, entry: tar.Entry) -> Placed:
         """Store a content (at most a part) unless it is there; raises WriteError."""
-        if digest in self._maybe:
+        if self._maybe.note(digest):
             for draft in (self._draft, *self._sealed):
                 cid = draft.fresh.get(digest)
                 if cid is not None:
@@ -122,17 +122,16 @@ class Contents:
             if cid is not None:
                 return Placed(cid, False)
         try:  # not writing(), for this is done for every file
-            at = self._append(data, digest, entry)
+            at = self._append(data, entry)
         except OSError as error:
             raise WriteError(error) from error
         cid = self._next_content
         self._next_content += 1
         self._draft.fresh[digest] = cid
-        self._maybe.add(digest)
         self.size += len(data)
         return Placed(cid, True, self._draft.number, at)
 
-    def _append(self, data: bytes, digest: bytes, entry: tar.Entry) -> int:
+    def _append(self, data: bytes, entry: tar.Entry) -> int:
         if self._writer is None:
             self._writer = ArchiveWriter(
                 self._host,
@@ -141,7 +140,7 @@ class Contents:
                 level=self._level,
                 threads=self._threads,
             )
-        return self._writer.add(entry, (data,), digest).at
+        return self._writer.add_small(entry, data)
 
     def seal(self) -> Draft:
         """End the archive, in the background; its contents may be referred to once it is done."""

@@ -38,6 +38,9 @@ PIPE = 1 << 20
 PATIENCE = 60.0
 """Seconds for a process that has nothing left to do to end."""
 
+COLLECT = 200_000
+"""Objects after which Python looks for cycles: there are few, among very many values."""
+
 _F_SETPIPE_SZ = 1031  # linux/fcntl.h
 
 

@@ -24,6 +24,12 @@ ATTEMPTS = 3
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NAMESPACES = ("user.", "trusted.", "security.")
 
+LOOK = 256
+"""Files that are read by one thread to see what they cost."""
+
+PAGE = 8
+"""Blocks that are read from a disk for a small file at least, as getrusage(2) counts."""
+
 NETWORK = 0.0005
 """Seconds that a small file takes at least if it has to come over a network."""
 
@@ -156,6 +162,7 @@ class Reader:
         self._threads = threads
         self._pool: ThreadPoolExecutor | None = None
         self._ahead = 0  # batches until the next look at what reading costs
+        self._files, self._blocks, self._took = 0, 0, 0.0  # of this look
 
     def read(
         self, names: Sequence[bytes], directory: int
@@ -171,14 +178,16 @@ class Reader:
                 strict=True,
             )
             return
-        before, began = getrusage(RUSAGE_THREAD), time.monotonic()
+        before, began = getrusage(RUSAGE_THREAD).ru_inblock, time.monotonic()
         found = [(name, read_file(name, directory)) for name in names]
-        after, ended = getrusage(RUSAGE_THREAD), time.monotonic()
-        # A disk is seen by what was read from it, a network by the time that went by.
-        waits = after.ru_nvcsw - before.ru_nvcsw
-        slow = waits >= len(names) and ended - began > NETWORK * len(names)
-        if slow or after.ru_inblock > before.ru_inblock:
-            self._ahead = 64
+        self._took += time.monotonic() - began
+        self._blocks += getrusage(RUSAGE_THREAD).ru_inblock - before
+        self._files += len(names)
+        if self._files >= LOOK:
+            # A disk is seen by what was read from it, a network by the time that went by.
+            if self._blocks >= PAGE * self._files or self._took > NETWORK * self._files:
+                self._ahead = 64
+            self._files, self._blocks, self._took = 0, 0, 0.0
         yield from found
 
     def close(self) -> None:

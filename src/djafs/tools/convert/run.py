@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -13,7 +14,7 @@ from djafs.model import LIVE_ROOT
 from djafs.store.store import Store
 from djafs.tools.convert.carrying import StoreCarrier
 from djafs.tools.convert.contents import Contents, WriteError
-from djafs.tools.convert.feed import Feed, LocalFeed, ProcessFeed
+from djafs.tools.convert.feed import COLLECT, Feed, LocalFeed, ProcessFeed
 from djafs.tools.convert.intake import Intake
 from djafs.tools.convert.links import Links
 from djafs.tools.convert.options import Options
@@ -37,6 +38,8 @@ def convert(options: Options, tick: Tick) -> Summary:
     """
     check(options)
     with ExitStack() as stack:
+        stack.callback(gc.set_threshold, *gc.get_threshold())
+        gc.set_threshold(COLLECT)
         process = None
         if options.beside and not is_legacy(options.source):
             process = ProcessFeed()  # it gets ready while the store is opened

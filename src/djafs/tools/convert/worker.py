@@ -7,6 +7,7 @@ first one for a directory with its open descriptor; answers go to stdout, in ord
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
@@ -24,7 +25,7 @@ from djafs.disk.layout import Layout
 from djafs.packing import wire
 from djafs.packing.worker import end_with_parent
 from djafs.tools.convert.contents import Contents, Draft, WriteError
-from djafs.tools.convert.feed import Begin
+from djafs.tools.convert.feed import COLLECT, Begin
 from djafs.tools.convert.reading import Reader
 from djafs.tools.convert.supply import NewContent, Supply
 
@@ -132,6 +133,7 @@ def main() -> int:
         return 16
     end_with_parent(int(sys.argv[1]))
     setproctitle.setproctitle(NAME)
+    gc.set_threshold(COLLECT)
     answers = Answers(os.dup(1))
     os.dup2(2, 1)  # whatever prints goes to stderr; stdout carries nothing but messages
     try:
