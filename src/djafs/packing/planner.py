@@ -20,6 +20,12 @@ MOST_ITEMS = 10_000
 MOST_BYTES = 256 << 20
 """Bytes of content in one archive at most, but for the last item."""
 
+LARGE = 1 << 20
+"""Archived bytes of a part from which on a small change of it may wait."""
+
+SHARE = 16
+"""A change is small that is so many times smaller than what is archived of its part."""
+
 
 class Chosen(NamedTuple):
     """What an item of a plan stands for: a part of an inode, and the extents it had."""
@@ -39,18 +45,27 @@ class Planner:
         self._paths: dict[int, bytes] = {}
 
     def plan(
-        self, cutoff: int, skip: set[tuple[int, int]], most: int = MOST_BYTES
+        self,
+        cutoff: int,
+        skip: set[tuple[int, int]],
+        most: int = MOST_BYTES,
+        patience: int = 0,
     ) -> tuple[list[PackItem], dict[int, Chosen]]:
         """Return the items for one archive in order of their names, and what each stands for.
 
         ``cutoff`` is the recorded time after which nothing may have changed; ``skip`` holds
         (inode, part) that could not be packed before; ``most`` bytes of content are enough.
+
+        A part is packed as a whole: for a line appended to 16 MiB that are archived, these would
+        be written once more. So small changes of large parts wait ``patience`` nanoseconds longer.
         """
         self._paths.clear()
         found: list[tuple[PackItem, Chosen]] = []
         size = 0
         for inode, part, extents, name, past in self._candidates(cutoff):
             if (inode.ino, part) in skip:
+                continue
+            if inode.last > cutoff - patience and not past and _is_small_change(extents):
                 continue
             # What the file does not show any more is packed too, for it is moved as a whole.
             end = extents[-1].offset + extents[-1].length
@@ -183,3 +198,10 @@ class Planner:
         parent = self._directory(row[0]) if row else None
         path = parent + row[1] if parent is not None else b"%d" % ino
         return b".djafs/%s/%s" % (date.fromordinal(day).isoformat().encode(), path)
+
+
+def _is_small_change(extents: list[Extent]) -> bool:
+    """Return whether little of a part is hot beside what is archived of it."""
+    hot = sum(extent.length for extent in extents if extent.segment)
+    archived = sum(extent.length for extent in extents) - hot
+    return archived >= LARGE and hot * SHARE < archived

@@ -87,16 +87,17 @@ class Collector:
         with self._turn:
             self._index.close()
 
-    def collect(self, settled: float) -> Collected:
+    def collect(self, settled: float, patience: float = 0) -> Collected:
         """Pack all that has not changed for ``settled`` seconds, and compact what is due.
 
+        Small changes of large archived contents stay hot for ``patience`` seconds more.
         Return what was done. Raises PackingError, ReadOnlyStoreError, OSError.
         """
         done = Collected()
         began = time.monotonic()
         cutoff = self._store.clock() - int(settled * 1e9)
         with self._turn:
-            while self._collect_once(cutoff, done):
+            while self._collect_once(cutoff, int(patience * 1e9), done):
                 pass
             self._most = MOST_BYTES
             self._store.syncer.flush()
@@ -128,13 +129,13 @@ class Collector:
         done.forgotten += compacted.forgotten
         done.reclaimed += compacted.reclaimed
 
-    def _collect_once(self, cutoff: int, done: Collected) -> bool:
+    def _collect_once(self, cutoff: int, patience: int, done: Collected) -> bool:
         """Make one archive; return whether there may be more to pack."""
         store = self._store
         with store.guard:
             store.hot.roll()
         store.syncer.flush()
-        items, chosen = self._planner.plan(cutoff, self._skip, self._most)
+        items, chosen = self._planner.plan(cutoff, self._skip, self._most, patience)
         if not items:
             self._drop_segments()
             return False

@@ -9,6 +9,8 @@ from rig.small_store import DAY, SmallStore
 
 NAME = b"large.json"
 
+MINUTE = 60 * 10**9
+
 
 def put(world: SmallStore, ino: int, offset: int, content: bytes) -> None:
     with world.store.guard:
@@ -87,3 +89,33 @@ def test_a_part_is_read_from_its_archive_once_it_is_packed(world: SmallStore):
     assert current(world, ino)[PART:] == b"b"
     put(world, ino, PART + 1, b"c")
     assert current(world, ino)[PART:] == b"bc"
+
+
+def test_small_changes_of_a_large_archived_part_wait(world: SmallStore):
+    """Until they are a sixteenth of it, an hour has passed, or there is no time to wait."""
+    ino = world.file(NAME, b"x" * (4 << 20))
+    world.collect()
+
+    def pack_patiently() -> int:
+        return world.with_collector(lambda collector: collector.collect(0, patience=3600)).files
+
+    end = 4 << 20
+    for _ in range(3):
+        put(world, ino, end, b"a line\n")
+        end += 7
+        world.now += MINUTE
+        assert pack_patiently() == 0
+    put(world, ino, end, bytes(end // 16))
+    end += end // 16
+    world.now += MINUTE
+    assert pack_patiently() == 1
+    put(world, ino, 100, b"a change")
+    world.now += 59 * MINUTE
+    assert pack_patiently() == 0
+    world.now += 2 * MINUTE
+    assert pack_patiently() == 1
+    put(world, ino, 200, b"another")
+    world.now += 1
+    assert world.collect().files == 1
+    assert world.store.hot.size == 0
+    assert len(current(world, ino)) == end
