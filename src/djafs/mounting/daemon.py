@@ -33,6 +33,9 @@ SYNC_INTERVAL = 1.0
 AT_REST = 1.0
 """Seconds without a change after which a packing that was asked for takes a file along."""
 
+PATIENCE = 3600.0
+"""Seconds that small changes of large archived contents stay hot, while there is room for them."""
+
 LOG_INTERVAL = 5.0
 """Seconds between two looks at the lookup log, for segments to close."""
 
