@@ -1,6 +1,6 @@
 # What one does with a clone of djafs. Each target does the set-up that it needs.
 
-.PHONY: help setup demo test model stress lint bench clean
+.PHONY: help setup demo test model stress crash large lint bench clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ stress: setup ## Run stress-ng on a mount (apt install stress-ng)
 
 crash: setup ## Kill the daemon and cut the power thousands of times
 	@DJAFS_CRASH=full .venv/bin/python -m pytest -q tests/crash
+
+large: setup ## Work on 100,000 entries, and on gigabytes in little memory
+	@DJAFS_LARGE=full .venv/bin/python -m pytest -q tests/large
 
 lint: setup ## Check style, types and the direction of imports
 	@scripts/lint

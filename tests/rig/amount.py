@@ -1,4 +1,4 @@
-"""How many crashes: a few in ``make test``, all of them in ``make crash``."""
+"""How much a run does: a little in ``make test``, all in ``make crash`` and ``make large``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import os
 
 FULL = os.environ.get("DJAFS_CRASH") == "full"
 
+LARGE = os.environ.get("DJAFS_LARGE") == "full"
+
 
 def count(short: int, full: int) -> int:
-    """Return how many of something a run does."""
+    """Return how many crashes of a kind a run makes."""
     return full if FULL else short
+
+
+def large(short: int, full: int) -> int:
+    """Return how large something is in this run."""
+    return full if LARGE else short
