@@ -69,7 +69,7 @@ class ArchiveScan:
             reader.close()
 
     def _members(self, reader: ArchiveReader) -> Iterator[ScannedMember]:
-        walk = _Walk(self.tar_size)
+        walk = MemberWalk(self.tar_size)
         for number, frame in enumerate(self._inflated(reader)):
             damage = frame if isinstance(frame, ArchiveDamageError) else None
             if not isinstance(frame, ArchiveDamageError):
@@ -82,7 +82,7 @@ class ArchiveScan:
 
     @staticmethod
     def _fed(
-        walk: _Walk, reader: ArchiveReader, number: int, frame: bytes
+        walk: MemberWalk, reader: ArchiveReader, number: int, frame: bytes
     ) -> Generator[ScannedMember, None, ArchiveDamageError | None]:
         """Yield the members that end in a frame; return what is wrong with its tar."""
         try:
@@ -117,7 +117,7 @@ class ArchiveScan:
         self.sha256.update(reader.tail())
 
 
-class _Walk:
+class MemberWalk:
     """Finds the members in the frames of a tar, which are given to it in order."""
 
     def __init__(self, tar_size: int) -> None:

@@ -118,24 +118,10 @@ class _Run:
             return None
         metadata = self._writer.finish()
         try:
-            self._read_back(metadata)
+            read_back(self._path, self._written, metadata)
         except ArchiveDamageError as damage:
             raise PackingError(f"what was written does not read back: {damage}") from damage
         return metadata
-
-    def _read_back(self, metadata: ArchiveMetadata) -> None:
-        _drop_from_memory(self._path)
-        scan = ArchiveScan(self._path)
-        members = iter(self._written)
-        for found in scan:
-            expected = next(members, None)
-            if expected is None or found[1:] != expected:
-                raise ArchiveDamageError(
-                    f"archive {self._path} is damaged: its member at {found.at} is not what was "
-                    "written there"
-                )
-        if next(members, None) is not None or scan.sha256.hexdigest() != metadata.sha256:
-            raise ArchiveDamageError(f"archive {self._path} is damaged: it is not what was written")
 
     def abort(self) -> None:
         """Remove the draft, if there is one."""
@@ -144,6 +130,21 @@ class _Run:
         self._writer.abort()
         if os.path.lexists(self._path):  # it was finished, and did not read back
             self._host.unlink(self._path, "archive.unlink")
+
+
+def read_back(path: str, written: list[Member], metadata: ArchiveMetadata) -> None:
+    """Read an archive that was just finished from the disk (raises ArchiveDamageError)."""
+    _drop_from_memory(path)
+    scan = ArchiveScan(path)
+    members = iter(written)
+    for found in scan:
+        expected = next(members, None)
+        if expected is None or found[1:] != expected:
+            raise ArchiveDamageError(
+                f"archive {path} is damaged: its member at {found.at} is not what was written there"
+            )
+    if next(members, None) is not None or scan.sha256.hexdigest() != metadata.sha256:
+        raise ArchiveDamageError(f"archive {path} is damaged: it is not what was written")
 
 
 def _drop_from_memory(path: str) -> None:

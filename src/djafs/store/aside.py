@@ -27,15 +27,15 @@ class Aside:
 
     def prepare(self, *below: str) -> str:
         """Make the directory, and one ``below`` it, durably; return its path."""
-        path = os.path.join(self.path, *below)
+        path = parent = os.path.normpath(os.path.join(self.path, *below))
         missing = []
-        while not os.path.isdir(path):
-            missing.append(path)
-            path = os.path.dirname(path)
+        while not os.path.isdir(parent):
+            missing.append(parent)
+            parent = os.path.dirname(parent)
         for directory in reversed(missing):
             self._host.mkdir(directory, "repair.mkdir")
             self._host.sync_directory(os.path.dirname(directory), "repair.sync-directory")
-        return os.path.join(self.path, *below)
+        return path
 
     def keep(self, *paths: str) -> None:
         """Give files of the store a second name here, durably; those that are gone are left out."""

@@ -25,16 +25,17 @@ from djafs.tools.validation.damage import Suspect
 from djafs.tools.validation.findings import Finding, Kind, Progress, Tell
 from djafs.tools.validation.hot import HotCheck
 from djafs.tools.validation.leftovers import leftovers
-from djafs.tools.validation.log_check import LogCheck
+from djafs.tools.validation.log_check import Follow, LogCheck
 from djafs.tools.validation.log_lines import store_of
 from djafs.tools.validation.namespace import NamespaceCheck
+from djafs.tools.validation.rebuild import Rebuild
+from djafs.tools.validation.recovery_data import ParityCheck
 from djafs.tools.validation.references import References
 from djafs.tools.validation.text import TextReport, counted, sized
 from djafs.tools.validation.workspace import (
     Workspace,
     WorkspaceError,
     index_problems,
-    is_mounted,
 )
 
 CLEAN = 0
@@ -61,15 +62,27 @@ def validate(path: str, *, verbose: bool, report: Callable[[str], None]) -> int:
     return ERRORS_LEFT if text.errors else CLEAN
 
 
-def check_store(layout: Layout, tell: Tell, say: Progress) -> None:
+def check_store(
+    layout: Layout,
+    tell: Tell,
+    say: Progress,
+    *,
+    held: bool = False,
+    follow: Follow = Rebuild,
+    then: Callable[[Check], None] | None = None,
+) -> None:
     """Check a store; every problem goes to ``tell``, what was checked to ``say``.
 
-    Raises as :func:`validate` does.
+    For a repair: ``held`` says that the caller has the store's lock, ``follow`` makes what follows
+    the log, and ``then`` is called with what was found. Raises as :func:`validate` does.
     """
     identity = _identity(layout, tell)
-    with Workspace(layout) as workspace:
+    with Workspace(layout, held=held) as workspace:
         try:
-            _Check(layout, identity, workspace, tell, say).run()
+            check = Check(layout, identity, workspace, tell, say, follow)
+            check.run()
+            if then is not None:
+                then(check)
         except sqlite.Error as error:
             if "full" not in str(error) and "disk" not in str(error):
                 raise
@@ -102,29 +115,40 @@ def _identity(layout: Layout, tell: Tell) -> Identity:
         return Identity(FORMAT, store, "", 0)
 
 
-class _Check:
-    """One check of a store, step by step."""
+class Check:
+    """One check of a store, step by step; then what it has found is here."""
+
+    log: LogCheck
+    archives: ArchiveCheck
 
     def __init__(
-        self, layout: Layout, identity: Identity, workspace: Workspace, tell: Tell, say: Progress
+        self,
+        layout: Layout,
+        identity: Identity,
+        workspace: Workspace,
+        tell: Tell,
+        say: Progress,
+        follow: Follow = Rebuild,
     ) -> None:
         self._layout = layout
         self._identity = identity
-        self._workspace = workspace
+        self._follow = follow
+        self.workspace = workspace
         self._tell = tell
         self._say = say
         # Without a time zone days cannot be told, and the indexes not be compared.
-        self._calendar = Calendar(identity.zone()) if identity.time_zone else Calendar()
-        self._suspects: list[Suspect] = []
+        self.calendar = Calendar(identity.zone()) if identity.time_zone else Calendar()
+        self.suspects: list[Suspect] = []
 
     def run(self) -> None:
         """Check everything."""
-        state = "mounted" if is_mounted(self._layout) else "not mounted"
+        state = "mounted" if self.workspace.is_mounted else "not mounted"
         self._say(f"store {self._identity.id or '(unknown)'}, {state}")
         stored = self._copy_index()
-        log = self._check_log(stored)
+        log = self.log = self._check_log(stored)
         self._check_namespace(log)
-        archives = self._check_archives(log)
+        archives = self.archives = self._check_archives(log)
+        self._check_parity(archives)
         self._check_hot(log)
         self._check_references(log, archives)
         self._check_leftovers(log, archives)
@@ -139,7 +163,7 @@ class _Check:
         """Return a copy of the store's index if it is whole, and say so if it is not."""
         with self._timed() as say:
             try:
-                index = self._workspace.copy_index()
+                index = self.workspace.copy_index()
                 problems = index_problems(index)
             except IndexDamageError as error:
                 self._tell_index(error)
@@ -165,11 +189,12 @@ class _Check:
             log = LogCheck(
                 self._layout,
                 self._identity.id,
-                self._calendar,
-                self._workspace,
+                self.calendar,
+                self.workspace,
                 stored,
                 self._compare,
                 self._tell,
+                self._follow,
             )
             log.run()
             segments = counted(len(segment_numbers(self._layout)), "segment")
@@ -181,57 +206,68 @@ class _Check:
             self._say("index: not compared with the log, for the time zone is unknown")
             return
         with self._timed() as say:
-            comparison = Comparison(stored, made, self._calendar, self._workspace)
+            comparison = Comparison(stored, made, self.calendar, self.workspace)
             for finding in comparison.run():
                 self._tell(finding)
-            self._suspects += comparison.suspects
+            self.suspects += comparison.suspects
             say(f"index: {counted(comparison.rows, 'row')} compared with the log")
 
     def _check_namespace(self, log: LogCheck) -> None:
         with self._timed() as say:
-            check = NamespaceCheck(log.basis.index, self._calendar, self._workspace)
+            check = NamespaceCheck(log.basis.index, self.calendar, self.workspace)
             for finding in check.run():
                 self._tell(finding)
             say(f"live tree: {counted(check.inodes, 'inode')}")
 
     def _check_archives(self, log: LogCheck) -> ArchiveCheck:
         with self._timed() as say:
-            check = ArchiveCheck(log.basis.index, self._layout, self._workspace)
-            self._suspects += check.run()
+            check = ArchiveCheck(log.basis.index, self._layout, self.workspace)
+            self.suspects += check.run()
             number = counted(check.archives, "archive")
             contents = counted(check.contents, "content")
             say(f"archives: {number}, {contents}, {sized(check.bytes)}")
             return check
 
+    def _check_parity(self, archives: ArchiveCheck) -> None:
+        check = ParityCheck(self._layout, archives.known(), self.workspace)
+        if not check.present and not self._identity.parity:
+            return
+        with self._timed() as say:
+            broken = (Kind.ARCHIVE_DAMAGED, Kind.ARCHIVE_MISSING)
+            self.suspects += check.run({s.archive for s in self.suspects if s.kind in broken})
+            if self._identity.parity:
+                for finding in check.missing(mounted=self.workspace.is_mounted):
+                    self._tell(finding)
+            number = counted(len(check.present), "archive")
+            say(f"recovery data: of {number}, {sized(check.bytes)}")
+
     def _check_hot(self, log: LogCheck) -> None:
         with self._timed() as say:
-            check = HotCheck(log.basis.index, self._layout, self._workspace)
-            self._suspects += check.run()
+            check = HotCheck(log.basis.index, self._layout, self.workspace)
+            self.suspects += check.run()
             present = counted(len(numbers(self._layout.hot, "log")), "segment")
             say(f"hot cache: {present}, {check.segments} needed, {sized(check.bytes)} in use")
 
     def _check_references(self, log: LogCheck, archives: ArchiveCheck) -> None:
         """Find the files that are affected, and tell what is still needed."""
         with self._timed() as say:
-            if self._suspects:
+            if self.suspects:
                 # Packing or compaction may have moved what is missing, and logged that before.
                 log.advance()
-            references = References(
-                log.basis.index, self._calendar, self._workspace, self._suspects
-            )
+            references = References(log.basis.index, self.calendar, self.workspace, self.suspects)
             own = references.run()
             say(f"content of files: {counted(references.lists, 'list')} of extents")
-        for suspect in [*self._suspects, *own]:
+        for suspect in [*self.suspects, *own]:
             if suspect.archive and not archives.is_known(suspect.archive):
                 continue
-            if suspect.segment and not suspect.needed:
+            if (suspect.segment or suspect.lost) and not suspect.needed:
                 continue
             self._tell(suspect.finding())
 
     def _check_leftovers(self, log: LogCheck, archives: ArchiveCheck) -> None:
         def is_known(archive: int) -> bool:
             return archives.is_known(archive) or (
-                is_mounted(self._layout) and archive >= log.basis.next_archive
+                self.workspace.is_mounted and archive >= log.basis.next_archive
             )
 
         found = list(leftovers(self._layout, is_known))
@@ -240,7 +276,7 @@ class _Check:
             # A running daemon logs that an archive is dropped, syncs that, and then removes it.
             log.advance()
             found = list(leftovers(self._layout, is_known))
-            if not found or not is_mounted(self._layout):
+            if not found or not self.workspace.is_mounted:
                 break
             time.sleep(_POLL)
         for finding in found:

@@ -12,6 +12,7 @@ from djafs.disk.archive_metadata import ArchiveMetadata
 from djafs.disk.archive_scan import ArchiveScan, ScannedMember
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
+from djafs.disk.lost import NOWHERE
 from djafs.errors import ArchiveDamageError
 from djafs.tools.validation.damage import Suspect
 from djafs.tools.validation.findings import Kind
@@ -51,8 +52,15 @@ class ArchiveCheck:
         """Yield what is wrong, archive by archive."""
         numbers = [number for (number,) in self._db.execute(_NUMBERS)]
         for number in numbers:
+            if number == NOWHERE:
+                yield self._lost()
+                continue
             self.archives += 1
             yield from self._check(number)
+
+    def known(self) -> list[int]:
+        """Return the archives that the log knows."""
+        return [number for (number,) in self._db.execute("SELECT archive FROM archive")]
 
     def is_known(self, archive: int) -> bool:
         """Return whether the log still knows an archive."""
@@ -64,6 +72,15 @@ class ArchiveCheck:
     def _suspect(self, kind: Kind, path: str, number: int, noun: str) -> Suspect:
         where = os.path.relpath(path, self._layout.root)
         return Suspect(kind, where, self._workspace.affected(), archive=number, noun=noun)
+
+    def _lost(self) -> Suspect:
+        """Return what an earlier repair could not bring back."""
+        suspect = Suspect(Kind.LOST, "", self._workspace.affected(), noun="contents are lost")
+        suspect.lost = True
+        for content in self._contents(NOWHERE):
+            suspect.add(f"content {content.cid}, {content.size:,} bytes")
+            self._spoil(content, suspect)
+        return suspect
 
     def _check(self, number: int) -> Iterator[Suspect]:
         path = self._layout.archive(number)

@@ -17,6 +17,7 @@ class Suspect:
     affected: Affected
     archive: int = 0  # of an archive or its metadata
     segment: int = 0  # of hot content
+    lost: bool = False  # an earlier repair could not bring it back
     noun: str = ""  # what is counted, in the plural
     count: int = 0
     details: list[str] = field(default_factory=list)

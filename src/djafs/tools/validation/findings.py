@@ -31,9 +31,12 @@ class Kind(enum.Enum):
     ARCHIVE_MISSING = "archive-missing"
     ARCHIVE_DAMAGED = "archive-damaged"
     METADATA = "archive-metadata"
+    PARITY = "recovery-data"
+    PARITY_MISSING = "recovery-data-missing"
     HOT = "hot-content"
     CONTENT = "content-unknown"
     EXTENTS = "extents"
+    LOST = "content-lost"
     LEFTOVER = "leftover"
 
 
@@ -42,6 +45,7 @@ _SEVERITY = {
     Kind.INDEX_MISSING: Severity.WARNING,
     Kind.INDEX_OTHER_SCHEMA: Severity.WARNING,
     Kind.LEFTOVER: Severity.WARNING,
+    Kind.PARITY_MISSING: Severity.WARNING,
 }
 
 _REBUILD = (
@@ -66,9 +70,14 @@ ADVICE = {
     Kind.ARCHIVE_MISSING: _RESTORE,
     Kind.ARCHIVE_DAMAGED: _RESTORE,
     Kind.METADATA: _RESTORE + "; no content depends on it",
+    Kind.PARITY: "remove it: it is made again while the store is mounted; no content depends on it",
+    Kind.PARITY_MISSING: "mount the store: it is made then, as far as the log of the mount does not"
+    " say why it cannot be",
     Kind.HOT: "restore {where} from a backup of the store, or write these files again",
     Kind.CONTENT: "write these files again, or restore the store from a backup",
     Kind.EXTENTS: "write these files again, or restore the store from a backup",
+    Kind.LOST: "bring them back from a copy with djafs validate -r --from DIR, write these files again,"
+    " or delete them",
     Kind.LEFTOVER: "nothing in the store needs it: move it away if it is not yours to keep",
 }
 """What to do next. ``{where}`` is the place of the finding."""

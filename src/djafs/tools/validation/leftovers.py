@@ -6,16 +6,16 @@ import os
 import re
 from collections.abc import Callable, Iterator
 
-from djafs.disk.layout import Layout
+from djafs.disk.layout import Layout, is_parity_workspace
 from djafs.tools.validation.findings import Finding, Kind
 
 _ROOT = re.compile(
-    r"djafs\.json(\.tmp)?|hot|lookups|archives|lock|reserve(\.tmp)?|lost\+found|(index(\.old)?|checkpoint)\.sqlite(-wal|-shm|-journal)?"
+    r"djafs\.json(\.tmp)?|hot|lookups|archives|damaged|lock|reserve(\.tmp)?|lost\+found|(index(\.old)?|checkpoint)\.sqlite(-wal|-shm|-journal)?"
 )
 _INSIDE = {
     "hot": re.compile(r"\d{8,}\.log"),
     "lookups": re.compile(r"\d{8,}\.(djfl(\.zst)?|djfc\.zst)(\.tmp)?"),
-    "archives": re.compile(r"(\d{8,})\.(tar\.zst|djfm)(\.tmp)?"),
+    "archives": re.compile(r"(\d{8,})\.(tar\.zst(?:\.par2)?|djfm)(\.tmp)?"),
 }
 
 
@@ -26,7 +26,7 @@ def leftovers(layout: Layout, is_known: Callable[[int], bool]) -> Iterator[Findi
     (``.tmp``) are not reported: the next mount removes or replaces them.
     """
     for name in sorted(_names(layout.root)):
-        if not _ROOT.fullmatch(name):
+        if not _ROOT.fullmatch(name) and not is_parity_workspace(os.path.join(layout.root, name)):
             yield _leftover(name, "it is no part of a store")
     for directory, pattern in _INSIDE.items():
         for name in sorted(_names(os.path.join(layout.root, directory))):

@@ -21,7 +21,7 @@ from djafs.tools.validation.findings import MOST_DETAILS, Finding, Kind, Tell
 from djafs.tools.validation.log_lines import Gap, LogLines
 from djafs.tools.validation.paths import Paths
 from djafs.tools.validation.rebuild import Rebuild
-from djafs.tools.validation.workspace import Workspace, is_mounted
+from djafs.tools.validation.workspace import Workspace
 
 _PATIENCE = 2.0
 """Seconds in which a running daemon finishes a line that it has begun to write."""
@@ -29,6 +29,9 @@ _PATIENCE = 2.0
 _POLL = 0.05
 
 _LAST_CHANGED = "SELECT ino FROM inode WHERE coalesce(last, ctime, mtime) BETWEEN ? AND ?"
+
+Follow = Callable[[Index, Calendar], Rebuild]
+"""Makes what follows the log, from where an index is."""
 
 Compare = Callable[[Index, Index], None]
 """Compares the store's index, the first, with the one that the log makes up to its position."""
@@ -61,6 +64,7 @@ class LogCheck:
         stored: Index | None,
         compare: Compare,
         tell: Tell,
+        follow: Follow = Rebuild,
     ) -> None:
         self._layout, self._store, self._calendar = layout, store, calendar
         self._workspace = workspace
@@ -68,6 +72,7 @@ class LogCheck:
         self._target = stored.position() if stored is not None else None
         self._compare = compare
         self._tell = tell
+        self._follow = follow
         self._end: Position | None = None  # of a log that nobody writes: where recovery ends it
         self._gaps: dict[str, _Gaps] = {}
         self._last_time = 0
@@ -77,7 +82,7 @@ class LogCheck:
         index = workspace.new_index()
         self._begin, self._bad_checkpoints = load_newest(layout, store, index)
         self._lines = LogLines(layout, store, self._begin)
-        self.basis = Rebuild(index, calendar)
+        self.basis = self._follow(index, calendar)
 
     @property
     def records(self) -> int:
@@ -100,7 +105,7 @@ class LogCheck:
             if isinstance(item, Gap):
                 self._note_gap(item)
             elif self._end is not None and item.position.seq > self._end.seq:
-                if not is_mounted(self._layout):
+                if not self._workspace.is_mounted:
                     break
                 self._end, tail = None, None  # mounted meanwhile: it has become part of the log
                 self._take(item)
@@ -113,7 +118,7 @@ class LogCheck:
 
     def advance(self) -> None:
         """Bring the basis up to what a daemon has logged meanwhile."""
-        if not self._following or (self._end is not None and not is_mounted(self._layout)):
+        if not self._following or (self._end is not None and not self._workspace.is_mounted):
             return
         for item in self._read():
             if isinstance(item, Gap):
@@ -124,7 +129,7 @@ class LogCheck:
 
     def _find_end(self) -> str | None:
         """Note where recovery would end the log; return what it would cut off there."""
-        if is_mounted(self._layout):
+        if self._workspace.is_mounted:
             return None
         try:
             self._end, cut = find_end(self._layout, self._store)
@@ -145,14 +150,14 @@ class LogCheck:
                 yield item
             if torn is None or self._is_tail():
                 return
-            if not is_mounted(self._layout) or time.monotonic() - began > _PATIENCE:
+            if not self._workspace.is_mounted or time.monotonic() - began > _PATIENCE:
                 yield torn
                 return
             time.sleep(_POLL)
 
     def _is_tail(self) -> bool:
         """Return whether recovery would cut the log off here."""
-        if self._end is None or is_mounted(self._layout):
+        if self._end is None or self._workspace.is_mounted:
             return False
         return self._lines.position.seq >= self._end.seq
 
@@ -170,17 +175,26 @@ class LogCheck:
         if self._stored is None or position != self._target:
             return
         self._target = None
-        if self._following and not self.basis.misfits:
+        if self.whole:
             self.basis.settle()
             self._compare(self._stored, self.basis.index)
             self.compared = True
             return
+        self._trust(self._stored)
+
+    def _trust(self, stored: Index) -> None:
+        """Go on from the store's index: it has what the log has lost."""
         self._conclude_misfits()
-        self.basis = Rebuild(self._stored, self._calendar)
+        self.basis = self._follow(stored, self._calendar)
         self._following = True
 
     def _note_gap(self, gap: Gap) -> None:
-        self._following = False
+        target = self._target
+        if target and gap.after and self.basis.position.seq < target.seq <= gap.after.seq:
+            assert self._stored is not None
+            self._target = None
+            self._trust(self._stored)
+        self._following = self.basis.passes(gap)
         path = gap.damage.path
         known = self._gaps.setdefault(path, _Gaps(begin=self._last_time))
         known.count += 1
@@ -196,7 +210,7 @@ class LogCheck:
         if self._target is None:
             return
         at = self._target
-        if at.seq < self._begin.seq and is_mounted(self._layout):
+        if at.seq < self._begin.seq and self._workspace.is_mounted:
             return  # a checkpoint was made since the index was copied
         if at.seq > self._lines.position.seq:
             if not self._gaps:
@@ -204,7 +218,7 @@ class LogCheck:
                 what = f"the log ends at record {ends}, but the index has {at.seq}"
                 self._tell(Finding(Kind.LOG_SHORT, "lookups", what))
             assert self._stored is not None
-            self.basis = Rebuild(self._stored, self._calendar)
+            self.basis = self._follow(self._stored, self._calendar)
             self._following = False
         else:
             what = f"it was made from another log: record {at.seq} of this one is not its last"

@@ -12,6 +12,7 @@ from djafs.store.plausible import MISFITS, Plausible
 from djafs.store.syncer import BATCH
 from djafs.store.tree import Tree
 from djafs.tools.validation.findings import MOST_DETAILS
+from djafs.tools.validation.log_lines import Gap
 
 
 class Rebuild:
@@ -46,6 +47,10 @@ class Rebuild:
         self.position = line.position
         if len(self._tree.batch) >= BATCH or self._tree.batch.sealed:
             self.settle()
+
+    def passes(self, gap: Gap) -> bool:
+        """Say whether to follow on behind lines that are missing: a check does, where none are."""
+        return gap.after is not None and gap.after.seq == self.position.seq
 
     def settle(self) -> None:
         """Bring into the index what has been applied."""

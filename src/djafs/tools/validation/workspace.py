@@ -96,8 +96,10 @@ class Workspace:
     about twice the size of the index.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, *, held: bool = False) -> None:
+        """Make one; ``held`` says that the caller has the lock of the store."""
         self._layout = layout
+        self._held = held
         self._directory = tempfile.TemporaryDirectory(prefix="djafs-validate-", dir=_spacious())
         self.directory = self._directory.name
         self.scratch = sqlite.connect(self.path("scratch"))
@@ -118,6 +120,11 @@ class Workspace:
         for connection in self._open:
             connection.close()
         self._directory.cleanup()
+
+    @property
+    def is_mounted(self) -> bool:
+        """Whether another process may change the store meanwhile."""
+        return not self._held and is_mounted(self._layout)
 
     def path(self, name: str) -> str:
         """Return the path of a file in the workspace."""
@@ -146,7 +153,7 @@ class Workspace:
         if not os.path.lexists(self._layout.index):
             raise IndexDamageError(f"{self._layout.index} is missing")
         try:
-            if is_mounted(self._layout) or not self._copy_files(target):
+            if self.is_mounted or not self._copy_files(target):
                 self._back_up(target)
             return self._opened(Index(sqlite.connect(target)))
         except (sqlite.Error, OSError) as error:
@@ -165,7 +172,7 @@ class Workspace:
                     os.unlink(target + suffix)
                 if os.path.exists(source + suffix):
                     shutil.copyfile(source + suffix, target + suffix, follow_symlinks=True)
-            if before == _stamp(source) and not is_mounted(self._layout):
+            if before == _stamp(source) and not self.is_mounted:
                 return True
         return False
 
