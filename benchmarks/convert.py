@@ -1,216 +1,251 @@
-"""Compare ``djafs convert`` with what else packs a tree, and print a table.
+"""Compare ``djafs convert`` with what else packs a tree, and write CONVERT.md.
 
     python benchmarks/convert.py [--files N] [--rounds N] [--dir DIR] [--peer NAME]...
 
 Every peer packs the same trees in the same run, one after the other and round by round, so that
-whatever else the machine does falls on all of them. The best round counts. Peers that are not
-installed are left out; ``btrfs`` needs root and btrfs-progs.
+whatever else the machine does falls on all of them. The best round of each counts.
 """
+
+# ruff: noqa: RUF001 - the page is typeset: the times sign is meant
 
 from __future__ import annotations
 
 import argparse
 import os
+import platform
 import random
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 import documents
+import packers
+from packers import Packer, Result
 
-LEVEL = 9
-LARGE = 12 << 10
-"""Bytes of a document of the second set."""
+LARGE = 1 << 20
+"""Bytes of a document of the large ones."""
 
-Words = list[str | Path]
+TINY = 300
+"""Bytes of a document of the trees that memory is measured with."""
 
+TIMES = 10
+"""How many times as many files the larger of these has."""
 
-@dataclass(frozen=True)
-class Peer:
-    """One way to pack ``source`` into what lies at ``target``, as one shell command."""
-
-    name: str
-    needs: str
-    command: Callable[[Path, Path], str]
-    prepare: Callable[[Path], str] | None = None
+OUTPUT = documents.HERE / "CONVERT.md"
 
 
-PEERS = (
-    Peer("djafs convert", "djafs", lambda s, t: f"djafs convert -i {s} -o {t}"),
-    Peer(
-        "mksquashfs -comp zstd",
-        "mksquashfs",
-        lambda s, t: (
-            f"mksquashfs {s} {t} -comp zstd -Xcompression-level {LEVEL} -b 256K"
-            " -noappend -quiet -no-progress"
-        ),
-    ),
-    Peer("tar, zstd -T0", "zstd", lambda s, t: f"tar -cf - {s} | zstd -q -{LEVEL} -T0 -o {t}"),
-    Peer("zip -r", "zip", lambda s, t: f"cd {s} && zip -qr {t}.zip . && mv {t}.zip {t}"),
-    Peer(
-        "borg create",
-        "borg",
-        lambda s, t: f"borg create --compression zstd,{LEVEL} {t}::a {s}",
-        lambda t: f"borg init -e none {t}",
-    ),
-    Peer(
-        "restic backup",
-        "restic",
-        lambda s, t: f"restic -q -r {t} backup {s}",
-        lambda t: f"restic -q -r {t} init",
-    ),
-    Peer(
-        "rsync to btrfs, zstd",
-        "mkfs.btrfs",
-        lambda s, t: f"rsync -a {s}/ {t}/mnt/ && sync -f {t}/mnt",
-        lambda t: (
-            f"mkdir -p {t}/mnt && truncate -s 4G {t}/image && mkfs.btrfs -q {t}/image"
-            f" && mount -o loop,compress=zstd:{LEVEL} {t}/image {t}/mnt"
-        ),
-    ),
-)
+class Comparison:
+    """All results on one tree."""
+
+    def __init__(self, tree: documents.Tree) -> None:
+        self.tree = tree
+        self.best: dict[str, Result] = {}
+        self.parts: dict[str, int] = {}
+
+    def run(self, present: list[Packer], rounds: int, build: Path) -> None:
+        """Let all pack it, round by round."""
+        for _ in range(rounds):
+            for packer in present:
+                with packers.emptied(build / "target") as target:
+                    result = packers.run(packer, self.tree.path, target)
+                    if packer.key == "djafs":
+                        self.parts = packers.parts_of(target)
+                best = self.best.get(packer.key)
+                if best is None or result.seconds < best.seconds:
+                    self.best[packer.key] = result
+                say(f"{self.tree.name}: {packer.key}: {result.seconds:.1f} s")
+
+    def rate(self, key: str) -> float:
+        """Return files per second."""
+        return self.tree.files / self.best[key].seconds
+
+    def lines(self, titles: dict[str, str]) -> list[str]:
+        """Lay it out."""
+        tree = self.tree
+        lines = [
+            f"## {tree.name}: {tree.files:,} files, {tree.size / 1e6:,.1f} MB",
+            "",
+            "| | files/s | MB/s | seconds | CPU seconds | MB on disk | peak memory, MB |",
+            "|---|---:|---:|---:|---:|---:|---:|",
+        ]
+        for key, result in self.best.items():
+            size = self.parts["archives"] if key == "djafs" else result.size
+            lines.append(
+                f"| {titles[key]} | {self.rate(key):,.0f} | {tree.size / 1e6 / result.seconds:,.1f}"
+                f" | {result.seconds:.1f} | {result.cpu:.1f} | {size / 1e6:,.2f}"
+                f" | {result.memory / 1e6:.0f} |"
+            )
+        if self.parts:
+            said = ", ".join(
+                f"{name} {size / 1e6:,.2f} MB ({size / tree.files:.0f} bytes a file)"
+                for name, size in self.parts.items()
+            )
+            lines += ["", f"Of djafs the size is that of the archives. In all: {said}."]
+        return [*lines, ""]
 
 
-@dataclass
-class Result:
-    """What a run took and left."""
+def targets(sensor: Comparison, memory: dict[int, int]) -> list[str]:
+    """Say what is to be reached with sensor documents, and what was."""
+    rows: list[tuple[str, str, str, bool]] = []
 
-    seconds: float
-    cpu: float  # seconds of all processes
-    memory: int  # bytes at most, of the largest process
-    size: int  # bytes on disk
+    def at_least(name: str, value: float, goal: float) -> None:
+        rows.append((name, f"≥ {goal}", f"{value:.2f}", value >= goal))
 
+    def at_most(name: str, value: float, goal: float) -> None:
+        rows.append((name, f"≤ {goal}", f"{value:.2f}", value <= goal))
 
-def run(peer: Peer, source: Path, target: Path) -> Result:
-    """Pack a tree that lies in the kernel's cache."""
-    subprocess.run(["tar", "-cf", "/dev/null", source], check=True, stderr=subprocess.DEVNULL)
-    if peer.prepare is not None:
-        shell(peer.prepare(target))
-    began, before = time.monotonic(), os.times()
-    peak = shell(peer.command(source, target))
-    seconds, after = time.monotonic() - began, os.times()
-    cpu = after.children_user + after.children_system
-    cpu -= before.children_user + before.children_system
-    return Result(seconds, cpu, peak, size_of(target))
-
-
-def shell(command: str) -> int:
-    """Run a command; return the memory that its largest process took."""
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "RESTIC_PASSWORD": "benchmark",
-        "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
-    }
-    process = subprocess.Popen(["bash", "-c", command], env=environment, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{command}: exit status {process.returncode}")
-    return usage.ru_maxrss << 10
+    if "djafs" not in sensor.best:
+        return []
+    archives = sensor.parts["archives"]
+    for peer, least in (("mksquashfs", 0.5), ("borg", 3)):
+        if peer in sensor.best:
+            ratio = sensor.rate("djafs") / sensor.rate(peer)
+            at_least(f"files per second, × {peer}", ratio, least)
+    for peer, most in (("zip", 0.35), ("mksquashfs", 1.05)):
+        if peer in sensor.best:
+            at_most(f"archives, × {peer}", archives / sensor.best[peer].size, most)
+    at_most("lookup log, bytes a file", sensor.parts["lookup log"] / sensor.tree.files, 80)
+    for files, size in memory.items():
+        at_most(f"peak memory, MB with {files:,} files", size / 1e6, 300)
+    return [
+        "## To be reached, with sensor documents",
+        "",
+        "| | goal | measured | |",
+        "|---|---:|---:|---|",
+        *(f"| {name} | {goal} | {value} | {'yes' if met else 'no'} |"
+          for name, goal, value, met in rows),
+        "",
+    ]  # fmt: skip
 
 
-def size_of(target: Path) -> int:
-    """Return the bytes that something takes: of a btrfs, what it has in use."""
-    mounted = target / "mnt"
-    if mounted.is_mount():
-        status = os.statvfs(mounted)
-        return (status.f_blocks - status.f_bfree) * status.f_frsize
-    paths = [target, *target.rglob("*")] if target.is_dir() else [target]
-    return sum(path.lstat().st_size for path in paths if path.is_file())
+def memory_of(files: int, build: Path) -> dict[int, int]:
+    """Return the memory that converting so many small files takes, and ten times as many."""
+    djafs, found = packers.PACKERS[0], {}
+    for count in (files, files * TIMES):
+        tree = build / "tiny"
+        with packers.emptied(tree), packers.emptied(build / "target") as target:
+            write_tiny_tree(tree, count)
+            found[count] = packers.run(djafs, tree, target).memory
+        say(f"memory with {count:,} files: {found[count] / 1e6:.0f} MB")
+    return found
 
 
-def parts_of(store: Path) -> dict[str, int]:
-    """Return the bytes of a store's archives, log and index."""
-    return {
-        "archives": size_of(store / "archives"),
-        "lookup log": size_of(store / "lookups"),
-        "index": sum(path.stat().st_size for path in store.glob("index.sqlite*")),
-    }
-
-
-@contextmanager
-def emptied(target: Path) -> Iterator[Path]:
-    """Give a path at which nothing is, and leave nothing there."""
-    try:
-        yield target
-    finally:
-        if (target / "mnt").is_mount():
-            subprocess.run(["umount", target / "mnt"], check=True)
-        if target.is_dir():
-            shutil.rmtree(target)
-        else:
-            target.unlink(missing_ok=True)
+def write_tiny_tree(where: Path, files: int) -> None:
+    """Write short documents, no two of them alike, a thousand to a directory."""
+    for number in range(files):
+        if number % 1000 == 0:
+            directory = where / f"{number // 1000:05d}"
+            directory.mkdir(parents=True)
+        text = f'{{"number":{number},"square":{number * number}}}'.ljust(TINY)
+        (directory / f"{number % 1000:03d}.json").write_text(text)
 
 
 def write_large_tree(where: Path, files: int) -> documents.Tree:
-    """Write documents of about 12 KB, one directory a station."""
+    """Write documents of about 1 MB, one directory a station."""
     for number in range(files):
         rng = random.Random(f"large document {number}")
-        path = where / f"station-{number % 40:03d}" / f"{number // 40:05d}.json"
+        path = where / f"station-{number % 10:03d}" / f"{number // 10:05d}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = documents.sensor_document(rng, number % 40, documents.FIRST_DAY, LARGE)
+        text = documents.sensor_document(rng, number % 10, documents.FIRST_DAY, LARGE)
         path.write_bytes(text)
-    return documents.weigh("large documents", where)
+    return documents.weigh("large documents (generated)", where)
 
 
-def compare(tree: documents.Tree, peers: list[Peer], rounds: int, build: Path) -> None:
-    """Run all peers on one tree, and print their table."""
-    best: dict[str, Result] = {}
-    parts: dict[str, int] = {}
-    for _ in range(rounds):
-        for peer in peers:
-            with emptied(build / "target") as target:
-                result = run(peer, tree.path, target)
-                if peer.needs == "djafs":
-                    parts = parts_of(target)
-                if peer.name not in best or result.seconds < best[peer.name].seconds:
-                    best[peer.name] = result
-    print(f"\n{tree.name}: {tree.files:,} files, {tree.size / 1e6:.1f} MB\n")
-    print("| | files/s | seconds | CPU seconds | MB | peak memory, MB |")
-    print("|---|---:|---:|---:|---:|---:|")
-    for name, result in best.items():
-        print(
-            f"| {name} | {tree.files / result.seconds:,.0f} | {result.seconds:.1f} |"
-            f" {result.cpu:.1f} | {result.size / 1e6:.1f} | {result.memory / 1e6:.0f} |"
-        )
-    for name, size in parts.items():
-        print(f"\ndjafs, {name}: {size / 1e6:.2f} MB, {size / tree.files:.0f} bytes a file", end="")
-    print(flush=True)
+def trees(build: Path, files: int) -> list[documents.Tree]:
+    """Generate and unpack everything that is packed.
+
+    Beside a checkout there may be whole collections of real documents; in it are parts of them.
+    """
+    found = [
+        documents.write_sensor_tree(build / "sensor", files, 100),
+        write_large_tree(build / "large", max(files // 1000, 10)),
+    ]
+    for name in ("currency-days", "pokeapi"):
+        whole = documents.HERE.parent.parent / "shared" / "corpora" / f"{name}.tar.zst"
+        if whole.exists():
+            (build / name).mkdir()
+            subprocess.run(["tar", "--zstd", "-xf", whole, "-C", build / name], check=True)
+            found.append(documents.weigh(f"{name} (real)", build / name))
+            continue
+        part = documents.unpack_corpus(name, build / name)
+        if part is not None:
+            found.append(part)
+    return found
+
+
+def report(
+    comparisons: list[Comparison],
+    memory: dict[int, int],
+    present: list[Packer],
+    left_out: dict[str, str],
+    rounds: int,
+) -> list[str]:
+    """Put everything on one page."""
+    titles = {packer.key: packer.title for packer in present}
+    lines = [
+        "# djafs convert and what else packs a tree",
+        "",
+        f"Measured {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC with"
+        f" `python benchmarks/convert.py {' '.join(sys.argv[1:])}`: best of {rounds} rounds,"
+        " trees in the kernel's cache, everybody at the same level of zstd (zip: deflate; restic:"
+        f" its own). {len(os.sched_getaffinity(0))} processors, Linux {platform.release()},"
+        f" Python {platform.python_version()}. Memory is what all processes of a run have"
+        f" resident together, looked at every {packers.SAMPLE_SECONDS * 1000:.0f} ms.",
+        "",
+    ]
+    lines += targets(comparisons[0], memory)
+    for comparison in comparisons:
+        lines += comparison.lines(titles)
+    if memory:
+        lines += [
+            f"## Memory, with documents of {TINY} bytes",
+            "",
+            "| files | peak memory, MB |",
+            "|---:|---:|",
+            *(f"| {files:,} | {size / 1e6:.0f} |" for files, size in memory.items()),
+            "",
+        ]
+    lines += ["## Who was compared", ""]
+    lines += [f"- {packer.title}: {packers.version_of(packer)}" for packer in present]
+    lines += [f"- left out: {title}: {why}" for title, why in left_out.items()]
+    return [*lines, ""]
+
+
+def say(text: str) -> None:
+    """Say how far it is."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    """Generate the trees and compare."""
+    """Generate the trees, compare, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--files", type=int, default=100_000, help="sensor documents")
+    parser.add_argument("--memory-files", type=int, default=100_000, metavar="N",
+                        help="measure memory with N files and with ten times as many")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dir", type=Path, default=documents.HERE / "build")
-    parser.add_argument("--peer", action="append", default=[], help="only this one")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME",
+                        choices=[packer.key for packer in packers.PACKERS],
+                        help="only this one (repeat for more)")  # fmt: skip
     given = parser.parse_args()
     build = given.dir.resolve() / "convert"
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir(parents=True)
-    peers = []
-    for peer in PEERS:
-        usable = peer.needs == "djafs" or shutil.which(peer.needs)
-        allowed = peer.needs != "mkfs.btrfs" or os.geteuid() == 0
-        if usable and allowed and (not given.peer or peer.name in given.peer):
-            peers.append(peer)
+    present, left_out = packers.usable(given.peer)
     try:
-        compare(
-            documents.write_sensor_tree(build / "sensor", given.files, 100),
-            peers,
-            given.rounds,
-            build,
-        )
-        compare(write_large_tree(build / "large", given.files // 10), peers, given.rounds, build)
+        comparisons = [Comparison(tree) for tree in trees(build, given.files)]
+        for comparison in comparisons:
+            comparison.run(present, given.rounds, build)
+        memory = memory_of(given.memory_files, build) if given.memory_files else {}
     finally:
         shutil.rmtree(build)
+    page = "\n".join(report(comparisons, memory, present, left_out, given.rounds))
+    given.output.write_text(page)
+    print(page)
 
 
 if __name__ == "__main__":
