@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 from djafs.disk.host import Host
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
 from djafs.packing.pack import pack
 from djafs.packing.packer import Packer
+from djafs.packing.parity_worker import make
 from djafs.packing.plan import PackPlan, PackResult
 from djafs.packing.survey import Reached, survey
 
@@ -25,6 +28,14 @@ class NearPacker(Packer):
             return pack(plan, self._layout, index.find_content, host=self._host)
         finally:
             index.close()
+
+    def protect(self, archive: int, percent: int, cancelled: object = None) -> int:
+        """Make recovery data."""
+        workspace = self._layout.parity_workspace()
+        try:
+            return make(self._layout, archive, percent, workspace, 0, self._host)
+        finally:
+            shutil.rmtree(workspace)
 
     def survey(self) -> Reached:
         """Return what the index refers to."""

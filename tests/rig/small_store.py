@@ -13,6 +13,7 @@ from djafs.disk.index import Index
 from djafs.disk.layout import Layout
 from djafs.packing.compaction import Limits
 from djafs.store.collector import Collected, Collector
+from djafs.store.parity_keeper import Kept, ParityKeeper
 from djafs.store.store import Store
 from rig.near_packer import NearPacker
 
@@ -86,8 +87,10 @@ class SmallStore:
         self.now += SECOND
         return self.now
 
-    def open(self) -> None:
-        self.store = Store.open(os.fspath(self.path), create=True, host=self.host, clock=self.clock)
+    def open(self, *, parity: int | None = None) -> None:
+        self.store = Store.open(
+            os.fspath(self.path), create=True, host=self.host, clock=self.clock, parity=parity
+        )
 
     def close(self) -> None:
         self.store.close()
@@ -118,6 +121,13 @@ class SmallStore:
             assert dentry is not None
             self.store.unlink(parent, name)
             self.store.free(dentry.ino)
+
+    def protect(self) -> Kept:
+        keeper = ParityKeeper(self.store, NearPacker(self.layout, self.host))
+        try:
+            return keeper.keep()
+        finally:
+            keeper.close()
 
     def with_collector(
         self,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from djafs.cli.command import Command
-from djafs.cli.parameters import checked_time_zone, human_size
+from djafs.cli.parameters import checked_parity, checked_time_zone, human_size
 from djafs.cli.statuses import INTERRUPTED, OK, PARTIAL
 from djafs.printable import printable
 
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 @click.option("--time-zone", metavar="NAME", callback=checked_time_zone,
               help="Zone whose midnights end a snapshot's day; only for a new store."
               "  [default: UTC]")  # fmt: skip
+@click.option("--parity", metavar="PERCENT|off", callback=checked_parity,
+              help="Keep recovery data for archives, so much of their size; the store remembers it."
+              "  [default: as the store has it, off for a new one]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def command(
     source: str,
@@ -62,6 +65,7 @@ def command(
     one_file_system: bool,
     exclude: tuple[str, ...],
     time_zone: str | None,
+    parity: int | None,
     as_json: bool,
 ) -> int:
     """Bring the tree INPUT into the store OUTPUT, which must not be mounted.
@@ -84,6 +88,7 @@ def command(
         one_file_system=one_file_system,
         exclude=exclude,
         time_zone=time_zone or "UTC",
+        parity=parity,
     )
     summary = _run(options, verbose, legacy=legacy)
     for problem in summary.problems:
@@ -137,7 +142,11 @@ def lines(summary: Summary, *, dry_run: bool = False) -> list[str]:
         size = human_size(summary.bytes_read)
         found.append(f"{size} of content, about {human_size(summary.estimate or 0)} on disk")
     else:
-        found += [_contents(summary), _rate(summary)]
+        found.append(_contents(summary))
+        if summary.protected:
+            size = human_size(summary.parity_bytes)
+            found.append(f"recovery data for {_count(summary.protected, 'archive')}: {size}")
+        found.append(_rate(summary))
     if summary.interrupted:
         found.append("interrupted: run it again to go on")
     if summary.problem_count:

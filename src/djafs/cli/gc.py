@@ -46,7 +46,9 @@ def sentence(done: dict[str, Any]) -> str:
     The fields: ``files`` whose content was packed, of it ``duplicates`` that the store held
     already, into so many ``archives``; ``bytes_in`` of content, ``bytes_out`` of archives;
     ``compacted`` archives that others took the place of, so that ``reclaimed`` bytes came free;
-    ``unsettled`` files left for later; ``failed`` ones that are damaged; ``seconds`` taken.
+    ``protected`` archives that got ``parity_bytes`` of recovery data, ``unprotected`` ones that
+    did not; ``unsettled`` files left for later; ``failed`` ones that are damaged; ``seconds``
+    taken.
     """
     if done["files"]:
         line = (
@@ -60,6 +62,13 @@ def sentence(done: dict[str, Any]) -> str:
         line += f"; compacted {_count(done['compacted'], 'archive')}"
         if done["reclaimed"] > 0:
             line += f", {human_size(done['reclaimed'])} came free"
+    if done["protected"]:
+        line += (
+            f"; recovery data for {_count(done['protected'], 'archive')}:"
+            f" {human_size(done['parity_bytes'])}"
+        )
+    if done["unprotected"]:
+        line += f"; none for {_count(done['unprotected'], 'archive')}: see the log"
     if done["unsettled"]:
         line += f"; {_count(done['unsettled'], 'file')} not yet settled"
     if done["failed"]:

@@ -7,7 +7,12 @@ import os
 import click
 
 from djafs.cli.command import Command
-from djafs.cli.parameters import checked_kernel_flags, checked_size, checked_time_zone
+from djafs.cli.parameters import (
+    checked_kernel_flags,
+    checked_parity,
+    checked_size,
+    checked_time_zone,
+)
 from djafs.cli.statuses import OK
 from djafs.mounting.options import (
     DEFAULT_GC_INTERVAL,
@@ -89,6 +94,13 @@ from djafs.mounting.options import (
     type=click.Choice(["close"]),
     help="What is durable beside fsync: with close, what was written when close() has returned.",
 )
+@click.option(
+    "--parity",
+    metavar="PERCENT|off",
+    callback=checked_parity,
+    help="Keep recovery data for archives, so much of their size; the store remembers it."
+    "  [default: as the store has it, off for a new one]",
+)
 @click.option("--status-fd", type=int, hidden=True)
 @click.argument("storage", metavar="STORAGE_PATH", type=click.UNPROCESSED)
 @click.argument("mountpoint", metavar="MOUNTPOINT", type=click.UNPROCESSED)
@@ -103,6 +115,7 @@ def command(
     kernel_flags: tuple[str, ...],
     time_zone: str | None,
     durable: str | None,
+    parity: int | None,
     status_fd: int | None,
     storage: str,
     mountpoint: str,
@@ -128,6 +141,7 @@ def command(
         log_file=None if log_file is None else os.path.abspath(log_file),
         time_zone=time_zone,
         durable_close=durable == "close",
+        parity=parity,
         foreground=foreground and status_fd is None,
     )
     if status_fd is not None:

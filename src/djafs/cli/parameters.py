@@ -52,6 +52,19 @@ def checked_kernel_flags(
     return tuple(chosen.values())
 
 
+def checked_parity(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> int | None:
+    """Turn a percentage from 1 to 100, or ``off``, into a number."""
+    if value is None:
+        return None
+    if value == "off":
+        return 0
+    if not re.fullmatch(r"[0-9]{1,3}", value) or not 1 <= int(value) <= 100:
+        raise click.BadParameter(f"{value!r} is not a percentage from 1 to 100, or off")
+    return int(value)
+
+
 def human_size(size: int) -> str:
     """Write a number of bytes for people, in powers of 1024: ``1.5 MiB``."""
     if size < 1024:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 _NUMBERED = re.compile(r"(\d{8,})\.(log|djfl|djfl\.zst|djfc\.zst|tar\.zst|djfm|tar\.zst\.par2)\Z")
 
+_WORKSPACE = re.compile(r"parity-\w+\.tmp")
+
 INDEX_SUFFIXES = ("", "-wal", "-shm", "-journal")
 """What SQLite appends to the name of the index for the files beside it."""
 
@@ -111,6 +113,12 @@ class Layout:
     def parity_workspace(self) -> str:
         """Make a new directory of the store for a run of par2, and return its path."""
         return tempfile.mkdtemp(prefix="parity-", suffix=".tmp", dir=self.root)
+
+
+def is_parity_workspace(path: str) -> bool:
+    """Return whether ``path`` is a directory that :meth:`Layout.parity_workspace` has made."""
+    is_named = _WORKSPACE.fullmatch(os.path.basename(path)) is not None
+    return is_named and os.path.isdir(path) and not os.path.islink(path)
 
 
 def numbers(directory: str, suffix: str) -> list[int]:

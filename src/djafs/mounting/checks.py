@@ -12,6 +12,7 @@ import shlex
 import shutil
 import time
 
+from djafs.disk import parity
 from djafs.disk.layout import Layout
 from djafs.errors import MountError, UsageError
 from djafs.mounting.mountpoints import Mount, mount_at, mounts, probe
@@ -29,8 +30,10 @@ ENDING_SECONDS = 5.0
 
 
 def check(options: MountOptions) -> None:
-    """Raise MountError when the mount cannot work; clear a stale mount of the same store."""
+    """Raise DjafsError when the mount cannot work; clear a stale mount of the same store."""
     _check_machine()
+    if options.parity:
+        parity.program()
     _check_mountpoint_is_free(options)
     _check_mountpoint_is_an_empty_directory(options.mountpoint)
     _check_no_overlap(options.storage, options.mountpoint)

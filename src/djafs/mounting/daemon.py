@@ -25,6 +25,7 @@ from djafs.mounting.pressure import Pressure
 from djafs.packing.packer import Packer
 from djafs.store.collector import Collector
 from djafs.store.log_keeper import LogKeeper
+from djafs.store.parity_keeper import ParityKeeper
 from djafs.store.store import Store
 
 SYNC_INTERVAL = 1.0
@@ -72,6 +73,7 @@ def serve(
             time_zone=options.time_zone or "UTC",
             host=host,
             clock=clock,
+            parity=options.parity,
         )
     except OSError as error:
         raise MountError(f"{options.storage} cannot be used as a store: {error}") from error
@@ -99,13 +101,16 @@ class Daemon:
         self._collector = Collector(store, Packer(store.layout, host=store.host), options.level)
         self._log_keeper = LogKeeper(store)
         self._pressure = Pressure(options.hot_cache_size)
+        self._parity = ParityKeeper(store, Packer(store.layout, host=store.host))
         self._stopping = threading.Event()
         self._pack = threading.Event()
+        self._packed = threading.Event()
         self._said: dict[str, str] = {}  # the last failure of each kind that was logged
         self._threads = [
             threading.Thread(target=self._keep, name="djafs-sync"),
             threading.Thread(target=self._collect_often, name="djafs-pack"),
             threading.Thread(target=self._keep_log, name="djafs-log"),
+            threading.Thread(target=self._keep_parity, name="djafs-parity"),
         ]
         self._report_recovery()
 
@@ -138,8 +143,10 @@ class Daemon:
         self._stopping.set()
         self._pack.set()
         self._store.syncer.wake.set()
+        self._packed.set()
         self._collector.close()
         self._log_keeper.close()
+        self._parity.close()
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()
@@ -213,6 +220,7 @@ class Daemon:
                 return
             with self._telling("packing failed"):
                 self._collect(self._settle())
+            self._packed.set()
 
     def _settle(self) -> float:
         """Return for how many seconds content must not have changed to be packed."""
@@ -245,6 +253,14 @@ class Daemon:
             with self._telling("the log stays as it is"):
                 self._log_keeper.keep()
 
+    def _keep_parity(self) -> None:
+        """Make recovery data for archives that lack it, beside everything else."""
+        while not self._stopping.is_set():
+            with self._telling("recovery data is not complete"):
+                self._parity.keep()
+            self._packed.wait(self._options.gc_interval)
+            self._packed.clear()
+
     def _collect_now(self, compact: bool) -> dict[str, Any]:
         """Pack what has settled, and compact it all if asked to, for ``djafs gc``."""
         settle = min(self._options.settle, AT_REST)
@@ -254,6 +270,9 @@ class Daemon:
             if compact:
                 done = done.joined(self._collector.compact())
                 self._log_keeper.checkpoint()
+            kept = self._parity.keep(retry=True)
+            done.protected, done.parity_bytes = kept.archives, kept.bytes
+            done.unprotected = kept.failed
             return dataclasses.asdict(done)
         except (DjafsError, OSError, sqlite.Error) as error:
             return {"error": f"{self._store.layout.root}: packing failed: {error}"}

@@ -57,6 +57,9 @@ class MountOptions:
     durable_close: bool = False
     """Whether close(2) makes durable what was written, as fsync(2) does."""
 
+    parity: int | None = None
+    """Percentage of recovery data for archives, 0 for none; None as the store has it."""
+
     foreground: bool = False
     """Whether messages also go to the daemon's own stderr."""
 
@@ -77,4 +80,6 @@ class MountOptions:
             arguments.append(f"-o{','.join(self.kernel_flags)}")
         if self.durable_close:
             arguments.append("--durable=close")
+        if self.parity is not None:
+            arguments.append(f"--parity={self.parity or 'off'}")
         return [*arguments, "--foreground", "--", self.storage, self.mountpoint]

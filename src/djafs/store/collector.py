@@ -50,6 +50,12 @@ class Collected:
     """Contents in them that no snapshot could reach."""
     reclaimed: int = 0
     """Bytes that archives are smaller by compaction."""
+    protected: int = 0
+    """Archives that got recovery data."""
+    parity_bytes: int = 0
+    """Bytes of it."""
+    unprotected: int = 0
+    """Archives for which it could not be made."""
     seconds: float = 0.0
 
     def joined(self, other: Collected) -> Collected:

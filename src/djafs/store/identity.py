@@ -7,16 +7,18 @@ import fcntl
 import json
 import os
 import shlex
+import shutil
 import time
 import uuid
 from dataclasses import dataclass
 from datetime import timezone, tzinfo
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from djafs.disk.host import Host
-from djafs.disk.layout import Layout
+from djafs.disk.layout import Layout, is_parity_workspace
 from djafs.disk.legacy_layout import is_legacy
 from djafs.errors import LockedError, NewerFormatError, NotAStoreError, UsageError
 
@@ -36,6 +38,7 @@ class Identity(msgspec.Struct, frozen=True):
     id: str
     time_zone: str
     created: int  # nanoseconds since the epoch
+    parity: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0  # percentage, 0 for none
 
     def zone(self) -> tzinfo:
         """Return the time zone that days are counted in."""
@@ -139,8 +142,11 @@ def prepare_directories(host: Host, layout: Layout) -> None:
         host.sync_directory(layout.root, "store.sync-directory")
     for directory in (layout.archives, layout.lookups, layout.root):
         for name in os.listdir(directory):
-            if name.endswith(".tmp"):
-                host.unlink(os.path.join(directory, name), "recovery.unlink-draft")
+            path = os.path.join(directory, name)
+            if is_parity_workspace(path):
+                shutil.rmtree(path)
+            elif name.endswith(".tmp"):
+                host.unlink(path, "recovery.unlink-draft")
 
 
 def create_store(host: Host, layout: Layout, time_zone: str) -> Identity:
@@ -149,6 +155,18 @@ def create_store(host: Host, layout: Layout, time_zone: str) -> Identity:
         if not os.path.isdir(directory):
             host.mkdir(directory, "store.mkdir")
     identity = Identity(FORMAT, str(uuid.uuid4()), time_zone, time.time_ns())
+    _write(host, layout, identity)
+    return identity
+
+
+def set_parity(host: Host, layout: Layout, identity: Identity, percent: int) -> Identity:
+    """Have a store make so much recovery data from now on (0 for none); its lock is held."""
+    identity = msgspec.structs.replace(identity, parity=percent)
+    _write(host, layout, identity)
+    return identity
+
+
+def _write(host: Host, layout: Layout, identity: Identity) -> None:
     text = json.dumps(msgspec.to_builtins(identity), indent=2).encode() + b"\n"
     draft = layout.identity + ".tmp"
     descriptor = host.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, "store.create", 0o644)
@@ -159,7 +177,6 @@ def create_store(host: Host, layout: Layout, time_zone: str) -> Identity:
         host.close(descriptor)
     host.rename(draft, layout.identity, "store.rename")
     host.sync_directory(layout.root, "store.sync-directory")
-    return identity
 
 
 @dataclass

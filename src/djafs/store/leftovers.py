@@ -3,12 +3,14 @@
 Two of the steps of packing and compaction can leave some behind (docs/ordering.md): an archive
 that got its name and was not logged yet, which has the next number; and one that the log has
 dropped, and that was not removed yet. The log says so of every file that is removed here, and
-the last two segments of it are asked: a mount follows such an ending at once. Anything else is left
-to be looked at (djafs validate).
+the last two segments of it are asked: a mount follows such an ending at once. Recovery data without
+an archive goes as well, if the log does not know the archive. Anything else is left to be looked
+at (djafs validate).
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 from djafs.disk import lookup_line, lookup_segments
@@ -24,6 +26,8 @@ _RECENT = 2
 def remove_leftovers(host: Host, layout: Layout, index: Index) -> None:
     """Remove what a crash has left in ``archives/``; ``index`` is up to date with the log."""
     present = {*numbers(layout.archives, "tar.zst"), *numbers(layout.archives, "djfm")}
+    orphaned = set(numbers(layout.archives, "tar.zst.par2")) - present
+    present |= orphaned
     db = index.connection
     unknown = present - {number for (number,) in db.execute("SELECT archive FROM archive")}
     unknown = {number for number in unknown if not db.execute(_KNOWN, (number, number)).fetchone()}
@@ -31,11 +35,14 @@ def remove_leftovers(host: Host, layout: Layout, index: Index) -> None:
         return
     following = index.state().get("archive", 1)
     for number in sorted(unknown & (_dropped(layout) | {following})):
-        for path in (layout.archive(number), layout.archive_metadata(number)):
+        for path in layout.archive_files(number):
             try:
                 host.unlink(path, "recovery.unlink-archive")
             except FileNotFoundError:
                 continue
+    for number in sorted(unknown & orphaned):
+        with contextlib.suppress(FileNotFoundError):
+            host.unlink(layout.archive_parity(number), "recovery.unlink-parity")
     host.sync_directory(layout.archives, "recovery.sync-directory")
 
 

@@ -16,6 +16,7 @@ from djafs.store.identity import (
     prepare_directories,
     prepare_store,
     read_identity,
+    set_parity,
 )
 from djafs.store.leftovers import remove_leftovers
 from djafs.store.recovery import Recovered, recover
@@ -30,10 +31,13 @@ class Taken(NamedTuple):
     recovered: Recovered
 
 
-def take(host: Host, layout: Layout, *, create: bool, time_zone: str) -> Taken:
+def take(
+    host: Host, layout: Layout, *, create: bool, time_zone: str, parity: int | None = None
+) -> Taken:
     """Lock and recover a store, creating it if it is new and ``create`` is set.
 
-    Raises NotAStoreError, NewerFormatError, LockedError, LookupLogDamageError, OSError.
+    ``parity`` is the percentage of recovery data to make from now on, None as it was. Raises
+    NotAStoreError, NewerFormatError, LockedError, LookupLogDamageError, OSError.
     """
     if create and not os.path.exists(layout.identity):
         prepare_store(host, layout, time_zone)
@@ -45,6 +49,8 @@ def take(host: Host, layout: Layout, *, create: bool, time_zone: str) -> Taken:
             create_store(host, layout, time_zone)
         identity = read_identity(layout)
         prepare_directories(host, layout)
+        if parity is not None and parity != identity.parity:
+            identity = set_parity(host, layout, identity, parity)
         recovered = _recover(host, layout, identity)
         remove_leftovers(host, layout, recovered.reading)
     except BaseException:

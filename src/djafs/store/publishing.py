@@ -43,6 +43,8 @@ def retire(store: Store, gone: list[int]) -> int:
             store.host.unlink(path, "compaction.unlink")
         with contextlib.suppress(FileNotFoundError):
             store.host.unlink(store.layout.archive_metadata(archive), "compaction.unlink-djfm")
+        with contextlib.suppress(FileNotFoundError):
+            store.host.unlink(store.layout.archive_parity(archive), "compaction.unlink-parity")
         store.content.archives.forget(archive)
     if gone:
         store.host.sync_directory(store.layout.archives, "compaction.sync-directory")

@@ -82,15 +82,17 @@ class Store:
         host: Host | None = None,
         clock: Callable[[], int] = time.time_ns,
         frame_cache: int = 16 << 20,
+        parity: int | None = None,
     ) -> Store:
         """Take a store, creating it if it is new and ``create`` is set, and recover it.
 
-        ``frame_cache`` is the memory for inflated frames in bytes. Raises NotAStoreError,
-        NewerFormatError, LockedError, LookupLogDamageError, OSError.
+        ``frame_cache`` is the memory for inflated frames in bytes, ``parity`` the percentage of
+        recovery data that archives get from now on (0 for none, None as it was). Raises
+        NotAStoreError, NewerFormatError, LockedError, LookupLogDamageError, OSError.
         """
         host = host or Host()
         layout = Layout(os.path.abspath(root))
-        taken = take(host, layout, create=create, time_zone=time_zone)
+        taken = take(host, layout, create=create, time_zone=time_zone, parity=parity)
         try:
             store = cls(host, layout, taken, clock, frame_cache)
         except BaseException:

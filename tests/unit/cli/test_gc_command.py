@@ -19,6 +19,9 @@ DONE = {
     "compacted": 0,
     "forgotten": 0,
     "reclaimed": 0,
+    "protected": 0,
+    "parity_bytes": 0,
+    "unprotected": 0,
     "seconds": 0.25,
 }
 
@@ -50,6 +53,11 @@ def done(monkeypatch: pytest.MonkeyPatch):
         (
             {"files": 0, "archives": 0, "compacted": 1, "reclaimed": -5},
             "nothing to pack; compacted 1 archive (0.2 s)",
+        ),
+        (
+            {"files": 0, "archives": 0, "protected": 2, "parity_bytes": 2048, "unprotected": 1},
+            "nothing to pack; recovery data for 2 archives: 2.0 KiB; none for 1 archive:"
+            " see the log (0.2 s)",
         ),
         (
             {"files": 0, "archives": 0, "unsettled": 1},

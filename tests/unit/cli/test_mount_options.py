@@ -51,6 +51,8 @@ def test_paths_are_made_absolute_and_free_of_links(launched, tmp_path: Path, mon
         MountOptions("/s", "/m", 0.5, 1 << 30, 0.0, 19, log_file="/-l", time_zone="Europe/Berlin"),
         MountOptions("/-s", "/-m", gc_interval=1e9, settle=0.1, durable_close=True),
         MountOptions("/s", "/m", kernel_flags=("nodev", "noexec")),
+        MountOptions("/s", "/m", parity=100),
+        MountOptions("/s", "/m", parity=0),
     ],
 )
 def test_the_daemon_is_handed_the_same_options(launched, options):
@@ -73,4 +75,17 @@ def test_only_root_may_ask_for_devices(launched, capsys, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert main(["mount", "-o", "nosuid,dev", "/s", "/m"]) == 16
     assert "only root may mount with 'dev'" in capsys.readouterr().err
+    assert not launched
+
+
+@pytest.mark.parametrize(("given", "percent"), [("1", 1), ("100", 100), ("off", 0)])
+def test_parity_is_a_percentage_or_off(launched, given: str, percent: int):
+    assert main(["mount", f"--parity={given}", "/s", "/m"]) == 0
+    assert launched[0][1].parity == percent
+
+
+@pytest.mark.parametrize("given", ["0", "101", "-1", "ten", "10%", "", "1.5", "٣"])
+def test_other_percentages_are_refused(launched, capsys, given: str):
+    assert main(["mount", f"--parity={given}", "/s", "/m"]) == 16
+    assert "is not a percentage from 1 to 100, or off" in capsys.readouterr().err
     assert not launched

@@ -55,9 +55,17 @@ def estimate(options: Options, tick: Tick) -> Summary:
             summary.interrupted = True
         finally:
             links.close()
-    summary.estimate = tally.estimated()
+    summary.estimate = tally.estimated(_parity(options))
     summary.finish()
     return summary
+
+
+def _parity(options: Options) -> int:
+    """Return the percentage of recovery data that archives would get."""
+    layout = Layout(os.path.abspath(options.output))
+    if options.parity is not None or not os.path.exists(layout.identity):
+        return options.parity or 0
+    return read_identity(layout).parity
 
 
 def _no_read(ino: int, offset: int, size: int) -> bytes:
@@ -206,12 +214,13 @@ class Tally:
         """Count a name that would be removed."""
         self._summary.gone += 1
 
-    def estimated(self) -> int:
-        """Return the bytes that archives and lookup log would grow by."""
+    def estimated(self, parity: int) -> int:
+        """Return the bytes that archives, ``parity`` % more, and lookup log would grow by."""
         content = sum(size for size, _ in self._samples)
         packed = sum(size for _, size in self._samples)
         files = self._summary.new + self._summary.changed + self._summary.links
-        return round(self._content * packed / content if content else 0) + LOG_LINE * files
+        archives = self._content * packed / content if content else 0
+        return round(archives * (1 + parity / 100)) + LOG_LINE * files
 
 
 def _sample(place: Place, name: bytes, status: os.stat_result) -> list[bytes]:

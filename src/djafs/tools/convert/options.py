@@ -23,6 +23,7 @@ class Options:
     one_file_system: bool = False
     exclude: tuple[str, ...] = ()
     time_zone: str = "UTC"
+    parity: int | None = None  # percentage, 0 for none; None as the store has it
 
     @property
     def compressors(self) -> int:

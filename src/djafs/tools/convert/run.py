@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 
+from djafs.disk import parity
 from djafs.disk.layout import Layout
 from djafs.disk.legacy_layout import is_legacy
 from djafs.errors import ReadOnlyStoreError, UsageError
@@ -18,6 +19,7 @@ from djafs.tools.convert.feed import COLLECT, Feed, LocalFeed, ProcessFeed
 from djafs.tools.convert.intake import Intake
 from djafs.tools.convert.links import Links
 from djafs.tools.convert.options import Options
+from djafs.tools.convert.protecting import protect
 from djafs.tools.convert.summary import Summary
 from djafs.tools.convert.target import Target
 from djafs.tools.convert.walk import StoppedError, Walk
@@ -44,11 +46,15 @@ def convert(options: Options, tick: Tick) -> Summary:
         if options.beside and not is_legacy(options.source):
             process = ProcessFeed()  # it gets ready while the store is opened
             stack.callback(process.close)
-        store = Store.open(options.output, create=True, time_zone=options.time_zone)
+        store = Store.open(
+            options.output, create=True, time_zone=options.time_zone, parity=options.parity
+        )
         summary = Summary()
         before = log_bytes(store.layout)
         stack.callback(_close, store, summary)
         _bring(store, options, summary, process, tick)
+        if not summary.interrupted and not summary.full:
+            protect(store, summary, lambda: tick(summary))
     summary.log_bytes = log_bytes(store.layout) - before
     summary.finish()
     return summary
@@ -76,7 +82,7 @@ def _bring(
 
 
 def check(options: Options) -> None:
-    """Refuse what cannot be meant (raises UsageError)."""
+    """Refuse what cannot be meant (raises UsageError) or done (ParityError)."""
     source, output = os.path.realpath(options.source), os.path.realpath(options.output)
     if not os.path.isdir(source):
         raise UsageError(f"{options.source} is not a directory")
@@ -93,6 +99,8 @@ def check(options: Options) -> None:
         )
     if is_legacy(source):
         _check_legacy(options)
+    if options.parity:
+        parity.program()
     if b".." in options.prefix.split(b"/"):
         raise UsageError("the prefix must not contain ..")
 

@@ -38,6 +38,8 @@ class Summary:
     bytes_read: int = 0
     bytes_out: int = 0  # of the archives made
     archives: int = 0
+    protected: int = 0  # archives that got recovery data
+    parity_bytes: int = 0  # of it
     log_bytes: int = 0
     estimate: int | None = None  # of a dry run: bytes that archives and log would take
     seconds: float = 0.0

@@ -76,8 +76,8 @@ ADVICE = {
     Kind.HOT: "restore {where} from a backup of the store, or write these files again",
     Kind.CONTENT: "write these files again, or restore the store from a backup",
     Kind.EXTENTS: "write these files again, or restore the store from a backup",
-    Kind.LOST: "bring them back from a copy with djafs validate -r --from DIR, write these files again,"
-    " or delete them",
+    Kind.LOST: "bring them back from a copy with djafs validate -r --from DIR, write these files"
+    " again, or delete them",
     Kind.LEFTOVER: "nothing in the store needs it: move it away if it is not yours to keep",
 }
 """What to do next. ``{where}`` is the place of the finding."""

@@ -1,0 +1,69 @@
+"""Makes recovery data of one archive: ``python -m djafs.packing.parity_worker`` with arguments.
+
+These are the root of the store, the number of the archive, the percentage, the threads, the
+workspace, and the process id of the parent. A process of its own, as the packer is: it reads the
+whole archive, and starts ``par2``, at low priority and until its parent ends.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import setproctitle
+
+from djafs.disk import archive_metadata, parity
+from djafs.disk.host import Host
+from djafs.disk.layout import Layout
+from djafs.errors import ArchiveDamageError, DjafsError
+from djafs.packing import wire
+from djafs.packing.worker import NAME, NICE, end_with_parent
+
+
+def make(
+    layout: Layout,
+    number: int,
+    percent: int,
+    workspace: str,
+    threads: int,
+    host: Host | None = None,
+) -> int:
+    """Make the recovery data of an archive that is as its metadata says; return its bytes.
+
+    Raises as :func:`djafs.disk.parity.create` does.
+    """
+    path = layout.archive_metadata(number)
+    try:
+        with open(path, "rb") as file:
+            metadata = archive_metadata.decode(file.read(1 << 20), path)
+    except FileNotFoundError:
+        raise ArchiveDamageError(f"archive metadata {path} is missing") from None
+    return parity.create(
+        layout, number, percent, metadata.sha256, host=host, workspace=workspace, threads=threads
+    )
+
+
+def main() -> int:
+    """Run as the daemon's child, and write one message to stdout."""
+    if len(sys.argv) != 7:
+        print(f"{NAME}: started by djafs itself, not by hand", file=sys.stderr)
+        return 16
+    root, number, percent, threads, workspace, parent = sys.argv[1:]
+    end_with_parent(int(parent))
+    setproctitle.setproctitle(NAME)
+    os.nice(NICE)
+    try:
+        made = make(Layout(root), int(number), int(percent), workspace, int(threads))
+        message = wire.encode("made", made)
+    except (DjafsError, OSError) as error:
+        message = wire.encode("error", str(error), 0)
+    try:
+        with os.fdopen(1, "wb") as target:
+            target.write(message)
+    except BrokenPipeError:
+        pass  # the daemon does not want the result any more
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
