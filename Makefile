@@ -1,9 +1,9 @@
 # What one does with a clone of djafs. Each target does the set-up that it needs.
 
-.PHONY: help setup demo test model stress crash large lint bench clean
+.PHONY: help setup demo test model stress crash large lint bench bench-scale clean
 
 help: ## Say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing (apt) and make .venv
 	@scripts/setup
@@ -31,8 +31,11 @@ large: setup ## Work on 100,000 entries, and on gigabytes in little memory
 lint: setup ## Check style, types and the direction of imports
 	@scripts/lint
 
-bench: setup ## Measure against other filesystems, and print the table
+bench: setup ## Measure against other filesystems, into benchmarks/RESULTS.md (QUICK=1: in short)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" benchmarks/run
+
+bench-scale: setup ## Measure with millions of files, and ingest for ten minutes
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" benchmarks/run --long
 
 clean: ## Remove what the other targets made
 	rm -rf .venv .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -23,16 +23,11 @@
  * percentiles of single operations. Any surprise ends it with a message and status 1.
  */
 #define _GNU_SOURCE
+#include "clock.h"
+
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 static const size_t STAMP_OFFSET = sizeof("{\"sequence\":\"") - 1;
@@ -44,27 +39,6 @@ static int dir;
 static long count, first;
 static char prefix = 'd';
 static char *scratch;
-
-static void fail(const char *format, ...)
-{
-	int error = errno;
-	va_list arguments;
-
-	va_start(arguments, format);
-	fprintf(stderr, "client: ");
-	vfprintf(stderr, format, arguments);
-	fprintf(stderr, error ? ": %s\n" : "\n", strerror(error));
-	va_end(arguments);
-	exit(1);
-}
-
-static uint64_t now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static void name_of(char *name, size_t room, char with, long index)
 {
@@ -181,13 +155,6 @@ static const struct phase {
 	{ "unlink", unlink_one, 0 },
 };
 
-static int by_size(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
 static void run_phase(const struct phase *phase, const char *label, long repeat)
 {
 	long each = phase->whole_directory ? 1 : count, total = each * repeat, done = 0;
@@ -209,11 +176,7 @@ static void run_phase(const struct phase *phase, const char *label, long repeat)
 	}
 	if (strcmp(phase->name, "rename") == 0)
 		prefix = 'r';
-	qsort(times, (size_t)total, sizeof *times, by_size);
-	printf("{\"label\": \"%s\", \"n\": %ld, \"seconds\": %.9f, \"p50\": %.3f, \"p99\": %.3f, "
-	       "\"max\": %.3f}\n",
-	       label, total, (double)(last - begin) / 1e9, (double)times[total / 2] / 1e3,
-	       (double)times[total - 1 - total / 100] / 1e3, (double)times[total - 1] / 1e3);
+	say_times(label, times, total, last - begin);
 	free(times);
 }
 

@@ -124,6 +124,11 @@ def weigh(name: str, path: Path) -> Tree:
     return Tree(name, path, files, size, allocated)
 
 
+def warm(path: Path) -> None:
+    """Read a tree, so that the kernel has its names, attributes and content in memory."""
+    weigh("", path)
+
+
 def find_corpus(name: str) -> Path | None:
     """Look for NAME.tar.zst where the repository, or a checkout beside it, keeps real documents."""
     root = HERE.parent

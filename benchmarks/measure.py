@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import toolchain
-from mounts import Mounted
+from mounts import Mounted, MountError
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,8 @@ def run_client(
     where: Mounted, directory: Path, load: Load, first: int, phases: Sequence[str]
 ) -> dict[str, Timing]:
     """Run the client's phases (``PHASE[:LABEL[:REPEAT]]``) in a directory, in one process."""
-    words = [toolchain.client(), directory, load.count, load.blob, load.size, first, *phases]
-    timings = {}
-    for line in where.run([str(word) for word in words]).splitlines():
-        said = json.loads(line)
-        timings[said["label"]] = Timing(
-            said["seconds"] / said["n"] * 1e6, said["p50"], said["p99"], said["max"]
-        )
-    return timings
+    load_words = (load.count, load.blob, load.size, first)
+    return timings_of(where, [toolchain.client(), directory, *load_words, *phases])
 
 
 def make_directory(where: Mounted, name: str) -> Path:
@@ -56,11 +50,76 @@ def make_directory(where: Mounted, name: str) -> Path:
     return path
 
 
-def timed(where: Mounted, command: Sequence[str | Path]) -> float:
-    """Return the seconds that a command took from start to end, with everything it started."""
+def timed(where: Mounted, command: Sequence[str | Path], said: list[str] | None = None) -> float:
+    """Return the seconds that a command took from start to end, with everything it started.
+
+    What it printed is added to *said*.
+    """
     begin = time.perf_counter()
-    where.run(command)
-    return time.perf_counter() - begin
+    out = where.run(command, timeout=3600)
+    seconds = time.perf_counter() - begin
+    if said is not None:
+        said.append(out)
+    return seconds
+
+
+def expect_files(where: Mounted, path: Path, files: int) -> None:
+    """Fail unless *path* holds exactly so many files."""
+    found = len(where.run(["find", path, "-type", "f", "-printf", "."], timeout=3600))
+    if found != files:
+        raise MountError(f"{found} files found of {files}")
+
+
+def can_drop_caches() -> bool:
+    """Say whether the kernel's caches may be dropped (by root)."""
+    return os.access("/proc/sys/vm/drop_caches", os.W_OK)
+
+
+def drop_caches() -> None:
+    """Have everything on the disk, and nothing of it in the kernel's memory."""
+    os.sync()
+    with open("/proc/sys/vm/drop_caches", "w") as caches:
+        caches.write("3\n")
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What reading a whole tree found, and how long it took."""
+
+    files: int
+    bytes: int
+    sum: int
+    """All bytes added up."""
+
+    seconds: float
+
+
+def walk(where: Mounted | None, path: Path) -> Walked:
+    """Read every file of a tree, directory by directory."""
+    command = [str(toolchain.reader()), "walk", str(path)]
+    out = where.run(command, timeout=3600) if where else toolchain.run(*command)
+    return Walked(**json.loads(out))
+
+
+def paths(where: Mounted, root: Path, chosen: Path, steps: Sequence[str]) -> dict[str, Timing]:
+    """Do each step (``STEP[:LABEL]``, see reader.c) for every path that a file lists."""
+    return timings_of(where, [toolchain.reader(), "paths", root, chosen, *steps])
+
+
+def stream(where: Mounted, step: str, path: Path, mib: int) -> Timing:
+    """Write (or read) a large file; the timing is per MiB."""
+    return timings_of(where, [toolchain.reader(), step, path, mib])[step]
+
+
+def timings_of(where: Mounted, command: Sequence[object]) -> dict[str, Timing]:
+    """Run a program that prints a line of JSON for each phase."""
+    timings = {}
+    for line in where.run([str(word) for word in command], timeout=3600).splitlines():
+        said = json.loads(line)
+        timings[said["label"]] = Timing(
+            said["seconds"] / said["n"] * 1e6, said["p50"], said["p99"], said["max"]
+        )
+    return timings
 
 
 @dataclass(frozen=True)
@@ -123,10 +182,10 @@ def allocated(path: Path) -> int:
 class Sampler:
     """Reads a gauge again and again, in a thread, for as long as the ``with`` block runs."""
 
-    gauge: Callable[[], int]
+    gauge: Callable[[], float]
     interval: float = 0.1
-    peak: int = 0
-    series: list[tuple[float, int]] = field(default_factory=list)
+    peak: float = 0
+    series: list[tuple[float, float]] = field(default_factory=list)
 
     def __enter__(self) -> Sampler:
         self._done = threading.Event()

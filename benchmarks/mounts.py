@@ -16,7 +16,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -122,6 +122,9 @@ class Mounted:
     cores: tuple[int, ...] | None
     """The cores that client and daemon are held to; None leaves the choice to the kernel."""
 
+    options: tuple[str, ...] = ()
+    """Further options of the command that mounts."""
+
     daemon: subprocess.Popen[bytes] | None = None
     log: Path | None = None
 
@@ -164,7 +167,10 @@ class Mounted:
 
 @contextlib.contextmanager
 def serving(
-    command: Sequence[str | Path], where: Mounted, timeout: float = MOUNT_TIMEOUT
+    command: Sequence[str | Path],
+    where: Mounted,
+    timeout: float = MOUNT_TIMEOUT,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Mounted]:
     """Start a daemon that stays in the foreground, wait until its mount answers, and end it."""
     where.log = where.mountpoint.with_suffix(".log")
@@ -173,6 +179,7 @@ def serving(
         where.daemon = subprocess.Popen(
             [*dying_with_us, *(str(word) for word in command)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            env={**os.environ, **(environment or {})},
         )  # fmt: skip
     try:
         wait_for_mount(where, timeout)

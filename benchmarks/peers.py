@@ -1,8 +1,9 @@
 """The filesystems that are compared, and how each is mounted.
 
-A peer is data and one generator: :data:`PEERS` is the list in the order of the report. To add
-one, write a function that mounts it and a line there; what it cannot do (a read-only image, say)
-goes into :attr:`Peer.writable`, and workloads choose by it.
+A peer is data and a generator: :data:`PEERS` is the list in the order of the report. To add one,
+write a function that mounts it and an entry there; :attr:`Peer.writable` and :attr:`Peer.make` say
+what it can do, :attr:`Peer.only` what it is asked to. Those that hold a tree compressed are in
+``images.py``.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import images
 import mounts
 import toolchain
+import versions
 from mounts import Mounted, serving
 
 HERE = Path(__file__).resolve().parent
 Mount = Callable[[Mounted], contextlib.AbstractContextManager[Mounted]]
+Make = Callable[[Path, Path], None]
+"""Fills a peer's backing directory with a tree that is then to be read."""
 
 
 @contextlib.contextmanager
@@ -66,30 +71,13 @@ def pyfuse3(where: Mounted) -> Iterator[Mounted]:
 def djafs(where: Mounted) -> Iterator[Mounted]:
     """djafs with the options it has by default."""
     where.root = where.mountpoint / "live"
-    command = [toolchain.djafs(), "mount", "-f", where.backing, where.mountpoint]
+    command = [toolchain.djafs(), "mount", "-f", *where.options, where.backing, where.mountpoint]
     with serving(command, where) as served:
         yield served
 
 
-def libfuse_version() -> str:
-    return "libfuse " + toolchain.run("pkg-config", "--modversion", "fuse3").strip()
-
-
-def bindfs_version() -> str:
-    return toolchain.run(toolchain.program("bindfs"), "--version").strip()
-
-
-def djafs_version() -> str:
-    """What djafs says of itself, and the commit if this is a checkout."""
-    words = toolchain.run(toolchain.djafs(), "--version").strip()
-    with contextlib.suppress(toolchain.UnavailableError):
-        words += (
-            " · commit "
-            + toolchain.run(
-                "git", "-C", HERE, "describe", "--always", "--dirty", "--exclude=*"
-            ).strip()
-        )
-    return words
+WRITTEN = ("operations", "tree", "rsync", "large", "durable")
+"""Workloads of what is written; passthroughs have no say in what is archived."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +96,14 @@ class Peer:
     build: Callable[[], object] = lambda: None
     """What must be compiled or installed first; raises :class:`toolchain.UnavailableError`."""
 
+    make: Make | None = None
+    """How it is filled with a tree to read; None: not made for that."""
+
     daemon: bool = True
     writable: bool = True
+    slow: bool = False
+    """Whether one round has to do."""
+
     default: bool = True
     """Whether it takes part unless others are asked for."""
 
@@ -118,15 +112,23 @@ class Peer:
 
 
 PEERS = (
-    Peer("native", "native", "the disk's own filesystem, no daemon", native, daemon=False),
+    Peer(
+        "native",
+        "native",
+        "the disk's own filesystem, no daemon",
+        native,
+        make=images.make_copy,
+        daemon=False,
+    ),
     Peer(
         "passthrough_ll",
         "passthrough_ll",
         "its defaults: `cache=auto`, entries and attributes valid for 1 s, pages dropped at open, "
         "no writeback, no xattrs, several threads",
         passthrough_ll(),
-        version=libfuse_version,
+        version=versions.libfuse_version,
         build=toolchain.passthrough_ll,
+        only=WRITTEN,
     ),
     Peer(
         "passthrough_ll_always",
@@ -134,8 +136,9 @@ PEERS = (
         "`-o cache=always`: entries and attributes valid for a day, pages kept at open; "
         "otherwise as above",
         passthrough_ll("cache=always"),
-        version=libfuse_version,
+        version=versions.libfuse_version,
         build=toolchain.passthrough_ll,
+        only=WRITTEN,
     ),
     Peer(
         "passthrough_ll_hashed",
@@ -143,16 +146,16 @@ PEERS = (
         "defaults, but inodes found in a hash table: the example walks a list of all inodes that "
         "the kernel knows, which tells in large trees",
         passthrough_ll(hashed=True),
-        version=libfuse_version,
+        version=versions.libfuse_version,
         build=lambda: toolchain.passthrough_ll(True),
-        only=("rsync",),
+        only=("rsync", "tree"),
     ),
     Peer(
         "passthrough_ll_xattr",
         "passthrough_ll, xattr",
         "`-o xattr`: the kernel asks for security.capability at each first write",
         passthrough_ll("xattr"),
-        version=libfuse_version,
+        version=versions.libfuse_version,
         build=toolchain.passthrough_ll,
         default=False,
     ),
@@ -161,7 +164,8 @@ PEERS = (
         "bindfs",
         "its defaults: one thread, xattrs handed on",
         bindfs,
-        version=bindfs_version,
+        version=versions.bindfs_version,
+        only=WRITTEN,
     ),
     Peer(
         "pyfuse3",
@@ -171,14 +175,75 @@ PEERS = (
         pyfuse3,
         version=toolchain.pyfuse3_versions,
         build=toolchain.pyfuse3_python,
+        only=WRITTEN,
+    ),
+    Peer(
+        "btrfs",
+        "btrfs, zstd",
+        "`compress=zstd`, in a file on the same disk through a loop device; in the kernel, no "
+        "daemon",
+        images.btrfs,
+        version=lambda: versions.first_line("mkfs.btrfs", "--version"),
+        build=toolchain.may_mount,
+        make=images.make_btrfs,
+        daemon=False,
+        only=(*WRITTEN, "archived"),
+    ),
+    Peer(
+        "squashfuse",
+        "squashfuse",
+        "`squashfuse_ll` on an image of `mksquashfs -comp zstd -Xcompression-level 9 -b 256K`",
+        images.squashfuse,
+        version=lambda: versions.first_line("mksquashfs", "-version"),
+        build=lambda: toolchain.program("squashfuse_ll"),
+        make=images.make_squashfs,
+        writable=False,
+        only=("archived",),
+    ),
+    Peer(
+        "ratarmount",
+        "ratarmount",
+        "on a seekable `.tar.zst`: the archive of a djafs store, indexed before",
+        images.ratarmount,
+        version=toolchain.ratarmount_version,
+        build=toolchain.ratarmount,
+        make=images.make_tar,
+        writable=False,
+        slow=True,
+        only=("archived",),
+    ),
+    Peer(
+        "borg",
+        "borg mount",
+        "`borg mount` of an archive made with `--compression zstd,9`, not encrypted",
+        images.borg,
+        version=lambda: versions.first_line("borg", "--version"),
+        build=lambda: toolchain.program("borg"),
+        make=images.make_borg,
+        writable=False,
+        slow=True,
+        only=("archived",),
+    ),
+    Peer(
+        "restic",
+        "restic mount",
+        "`restic mount` of a snapshot, its own format and encryption",
+        images.restic,
+        version=lambda: versions.first_line("restic", "version"),
+        build=lambda: toolchain.program("restic"),
+        make=images.make_restic,
+        writable=False,
+        slow=True,
+        only=("archived",),
     ),
     Peer(
         "djafs",
         "djafs",
         "its defaults: `djafs mount -f STORE MOUNTPOINT`, xattrs supported; measured in `live/`",
         djafs,
-        version=djafs_version,
+        version=versions.djafs_version,
         build=toolchain.djafs,
+        make=images.make_store,
     ),
 )
 
@@ -192,19 +257,39 @@ def named(keys: list[str]) -> list[Peer]:
     return [peer for peer in PEERS if (peer.key in keys if keys else peer.default)]
 
 
+@dataclass(frozen=True)
+class Place:
+    """A directory of a peer's own, below which it is mounted."""
+
+    backing: Path
+    mountpoint: Path
+
+    def mounted(self, cores: tuple[int, ...] | None, options: tuple[str, ...] = ()) -> Mounted:
+        """Say what a mount of it is to be; *options* are for djafs."""
+        return Mounted(self.mountpoint, self.backing, self.mountpoint, cores, options)
+
+
 @contextlib.contextmanager
-def fresh(peer: Peer, scratch: Path, cores: tuple[int, ...] | None) -> Iterator[Mounted]:
-    """Mount *peer* on an empty directory below *scratch*, and clear everything away afterwards.
+def place(peer: Peer, scratch: Path) -> Iterator[Place]:
+    """Make an empty place for *peer* below *scratch*, and clear everything away afterwards.
 
     What others wrote before is on the disk by then, so that nobody pays for his predecessor.
     """
-    place = Path(tempfile.mkdtemp(prefix=f"{peer.key}-", dir=scratch))
-    backing, mountpoint = place / "backing", place / "mountpoint"
-    backing.mkdir()
-    mountpoint.mkdir()
+    directory = Path(tempfile.mkdtemp(prefix=f"{peer.key}-", dir=scratch))
+    made = Place(directory / "backing", directory / "mountpoint")
+    made.backing.mkdir()
+    made.mountpoint.mkdir()
     subprocess.run(["sync", "--file-system", str(scratch)], check=False)
     try:
-        with peer.mount(Mounted(mountpoint, backing, mountpoint, cores)) as where:
-            yield where
+        yield made
     finally:
-        mounts.remove(place)
+        mounts.remove(directory)
+
+
+@contextlib.contextmanager
+def fresh(
+    peer: Peer, scratch: Path, cores: tuple[int, ...] | None, *options: str
+) -> Iterator[Mounted]:
+    """Mount *peer* on an empty directory below *scratch*, and clear everything away afterwards."""
+    with place(peer, scratch) as made, peer.mount(made.mounted(cores, options)) as where:
+        yield where

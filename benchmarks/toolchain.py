@@ -8,6 +8,7 @@ with ``libfuse3-dev``, and a virtual environment with pyfuse3. What cannot be bu
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import subprocess
 import sys
@@ -72,9 +73,19 @@ def newer(target: Path, *sources: Path) -> bool:
 
 def client() -> Path:
     """Compile the client."""
+    return compiled("client")
+
+
+def reader() -> Path:
+    """Compile the program that reads trees and large files."""
+    return compiled("reader")
+
+
+def compiled(name: str) -> Path:
+    """Compile one of our own programs if it has changed."""
     BUILD.mkdir(exist_ok=True)
-    source, target = HERE / "client.c", BUILD / "client"
-    if not newer(target, source):
+    source, target = HERE / f"{name}.c", BUILD / name
+    if not newer(target, source, HERE / "clock.h"):
         run("gcc", "-O2", "-Wall", "-o", target, source)
     return target
 
@@ -123,12 +134,33 @@ def passthrough_ll(hashed: bool = False) -> Path:
 
 def pyfuse3_python() -> Path:
     """Make a virtual environment with pyfuse3, on the Python that runs djafs and this."""
-    python = BUILD / "pyfuse3-venv" / "bin" / "python"
-    if not (python.exists() and _imports(python, "pyfuse3")):
+    return python_with("pyfuse3", "pyfuse3")
+
+
+def ratarmount() -> Path:
+    """Install ratarmount in a virtual environment of its own."""
+    return python_with("ratarmount", "ratarmount").parent / "ratarmount"
+
+
+def ratarmount_version() -> str:
+    return run(ratarmount(), "--version").splitlines()[0]
+
+
+def python_with(package: str, module: str) -> Path:
+    """Make a virtual environment with a package from PyPI; return its Python."""
+    python = BUILD / f"{package}-venv" / "bin" / "python"
+    if not (python.exists() and _imports(python, module)):
         shutil.rmtree(python.parent.parent, ignore_errors=True)
         run(sys.executable, "-m", "venv", python.parent.parent)
-        run(python, "-m", "pip", "install", "--quiet", "pyfuse3")
+        run(python, "-m", "pip", "install", "--quiet", package)
     return python
+
+
+def may_mount() -> None:
+    """Raise :class:`UnavailableError` unless loop devices may be mounted."""
+    if os.geteuid() != 0:
+        raise UnavailableError("only root may mount it")
+    program("mkfs.btrfs")
 
 
 def _imports(python: Path, module: str) -> bool:
