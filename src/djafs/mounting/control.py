@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import struct
 from typing import Any, cast
 
 from djafs.errors import MountError
@@ -26,6 +25,7 @@ def _command(number: int) -> int:
 GC = _command(1)
 COUNT = _command(2)
 COMPACT = _command(3)
+REPAIR = _command(4) | 1 << 30  # takes a request of the same size along
 
 
 def encode(answer: dict[str, Any]) -> bytes:
@@ -48,18 +48,30 @@ def request_gc(mountpoint: str, *, compact: bool = False) -> dict[str, int | flo
     return cast("dict[str, int | float]", answer)
 
 
+def request_repair(mountpoint: str, request: dict[str, Any]) -> None:
+    """Have the daemon commit a repair (djafs.mounting.repairing).
+
+    Raises MountError when it could not, or ``mountpoint`` is not a djafs mount.
+    """
+    answer = _ask(mountpoint, REPAIR, encode(request))
+    if answer is None:
+        raise MountError(f"{mountpoint}: the daemon of this mount cannot repair: mount it again")
+    if "error" in answer:
+        raise MountError(str(answer["error"]))
+
+
 def request_count(path: str) -> int | None:
     """Return the regular files below a directory of ``live/``, None where no daemon can tell."""
     answer = _ask(path, COUNT)
     return None if answer is None or "files" not in answer else int(answer["files"])
 
 
-def _ask(path: str, command: int) -> dict[str, Any] | None:
+def _ask(path: str, command: int, request: bytes = b"") -> dict[str, Any] | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise MountError(f"{path} cannot be opened: {error.strerror}") from error
-    buffer = bytearray(struct.calcsize(f"{SIZE}s"))
+    buffer = bytearray(request.ljust(SIZE, b"\0"))
     try:
         fcntl.ioctl(descriptor, command, buffer)
     except PermissionError as error:

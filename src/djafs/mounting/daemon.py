@@ -18,10 +18,12 @@ from djafs.disk import sqlite
 from djafs.disk.host import Host
 from djafs.errors import DjafsError, MountError
 from djafs.fuse import DEFAULT_FLAGS, Config, FuseError, InitFlag, Server, mount
+from djafs.mounting import control
 from djafs.mounting.durable import DurableCloseHandler
 from djafs.mounting.handler import DjafsHandler
 from djafs.mounting.options import MountOptions
 from djafs.mounting.pressure import Pressure
+from djafs.mounting.repairing import carry_out
 from djafs.packing.packer import Packer
 from djafs.store.collector import Collector
 from djafs.store.log_keeper import LogKeeper
@@ -117,7 +119,12 @@ class Daemon:
     def serve(self, ready: Callable[[], None]) -> None:
         """Mount, and answer until the mount ends."""
         handler_of = DurableCloseHandler if self._options.durable_close else DjafsHandler
-        handler = handler_of(self._store, self._collect_now, ready, self._pressure)
+        commands = {
+            control.GC: lambda _: self._collect_now(compact=False),
+            control.COMPACT: lambda _: self._collect_now(compact=True),
+            control.REPAIR: self._repair,
+        }
+        handler = handler_of(self._store, commands, ready, self._pressure)
         try:
             descriptor = mount(self._options.mountpoint, self._mount_options())
         except FuseError as error:
@@ -276,3 +283,11 @@ class Daemon:
             return dataclasses.asdict(done)
         except (DjafsError, OSError, sqlite.Error) as error:
             return {"error": f"{self._store.layout.root}: packing failed: {error}"}
+
+    def _repair(self, request: bytes) -> dict[str, Any]:
+        """Commit what ``djafs validate -r`` has made ready."""
+        try:
+            carry_out(self._store, self._collector, self._log_keeper, request)
+            return {}
+        except (DjafsError, OSError, sqlite.Error) as error:
+            return {"error": f"{self._store.layout.root}: not repaired: {error}"}

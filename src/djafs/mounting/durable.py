@@ -8,10 +8,9 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from djafs.fuse import AttributesReply, Created, Deferred, Request, SetAttributes
-from djafs.mounting.handler import DjafsHandler
+from djafs.mounting.handler import Commands, DjafsHandler
 from djafs.mounting.pressure import Pressure
 from djafs.store.store import Store
 
@@ -25,11 +24,11 @@ class DurableCloseHandler(DjafsHandler):
     def __init__(
         self,
         store: Store,
-        collect: Callable[[bool], dict[str, Any]],
+        commands: Commands,
         mounted: Callable[[], None],
         pressure: Pressure,
     ) -> None:
-        super().__init__(store, collect, mounted, pressure)
+        super().__init__(store, commands, mounted, pressure)
         self._changed: dict[int, int] = {}  # files that were changed, and the last record of that
 
     def _note(self, ino: int) -> None:

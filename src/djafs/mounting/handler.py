@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from djafs.fuse import (
@@ -35,6 +35,9 @@ from djafs.mounting.pressure import Pressure
 from djafs.mounting.xattrs import XattrOperations
 from djafs.store.store import Store
 
+Commands = Mapping[int, Callable[[bytes], dict[str, Any]]]
+"""What a command asks for by ioctl(2): takes its bytes, and returns the answer."""
+
 
 class DjafsHandler(Handler):
     """Answers the kernel for one mounted store, under the store's guard."""
@@ -42,12 +45,12 @@ class DjafsHandler(Handler):
     def __init__(
         self,
         store: Store,
-        collect: Callable[[bool], dict[str, Any]],
+        commands: Commands,
         mounted: Callable[[], None],
         pressure: Pressure,
     ) -> None:
         self._store = store
-        self._collect = collect
+        self._commands = commands
         self._mounted = mounted
         self._live = LiveOperations(store)
         self._names = NameOperations(store, self._live)
@@ -287,13 +290,13 @@ class DjafsHandler(Handler):
         in_bytes: bytes,
         out_size: int,
     ) -> IoctlReply | Deferred:
-        if command not in (control.GC, control.COMPACT, control.COUNT):
+        if command != control.COUNT and command not in self._commands:
             refuse(errno.ENOTTY)
         if request.uid not in (0, os.getuid()):
             refuse(errno.EPERM)
         if command != control.COUNT:
-            compact = command == control.COMPACT
-            return Deferred(lambda: IoctlReply(0, control.encode(self._collect(compact))))
+            run = self._commands[command]
+            return Deferred(lambda: IoctlReply(0, control.encode(run(in_bytes))))
         if not MOUNT_ROOT < request.nodeid < PAST:
             return IoctlReply(0, control.encode({}))
         ino = request.nodeid

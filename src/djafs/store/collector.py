@@ -5,9 +5,11 @@ docs/ordering.md says why stopping between any two steps loses nothing.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from itertools import islice
 
@@ -92,6 +94,13 @@ class Collector:
         self._packer.kill()
         with self._turn:
             self._index.close()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Keep everything from being packed meanwhile; what could not be is tried again later."""
+        with self._turn:
+            yield
+            self._skip.clear()
 
     def collect(self, settled: float, patience: float = 0) -> Collected:
         """Pack all that has not changed for ``settled`` seconds, and compact what is due.

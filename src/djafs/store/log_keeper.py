@@ -24,6 +24,8 @@ from djafs.disk.checkpoint import checkpoint_numbers
 from djafs.disk.layout import numbers
 from djafs.disk.log_closing import close_segment
 from djafs.packing.packer import Packer
+from djafs.store.aside import Aside
+from djafs.store.log_rescue import checkpoint_of_index
 from djafs.store.store import Store
 
 RETRY = 600.0
@@ -86,6 +88,14 @@ class LogKeeper:
             self._end_segment()
             self._make()
             self._remove_needless(0)
+
+    def begin_anew(self, aside: Aside, damaged: list[str]) -> None:
+        """Let a checkpoint of the index take the place of damaged files of the log.
+
+        Raises ReadOnlyStoreError, OSError, LookupLogDamageError.
+        """
+        with self._turn:
+            checkpoint_of_index(self._store, aside, damaged)
 
     def close_segments(self) -> int:
         """Compress each segment that is full, durable and in the index; return how many.
