@@ -113,12 +113,18 @@ def _run(options: Options, verbose: bool, *, legacy: bool) -> Summary:
     from djafs.tools.convert.estimate import estimate  # noqa: PLC0415
     from djafs.tools.convert.run import convert  # noqa: PLC0415
 
-    with progress(verbose) as show, stopping() as stop:
-        total = Total(options.source) if show else None
+    with progress(verbose) as display, stopping() as stop:
+        total = Total(options.source) if display.visible else None
 
         def tick(summary: Summary) -> bool:
-            if show and total:
-                show(State(summary.files, total.files, summary.bytes_read, summary.ratio))
+            if total:
+                state = State(
+                    summary.files,
+                    total.files,
+                    bytes=summary.bytes_read,
+                    ratio=summary.ratio,
+                )
+                display.show(state)
             return bool(stop)
 
         if legacy:

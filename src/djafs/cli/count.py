@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import click
 
 from djafs.cli.command import Command
 from djafs.cli.statuses import INCOMPLETE, OK
 from djafs.printable import printable
-
-_LINE_SECONDS = 2.0
-"""Time between two lines of progress where there is no terminal to draw on."""
 
 
 @click.command(
@@ -25,29 +20,45 @@ _LINE_SECONDS = 2.0
     short_help="Count regular files, like find but faster.",
     example='djafs count /mnt/archive/live\necho "$(djafs count /srv/documents)"',
 )
-@click.option("--progress", is_flag=True, help="Show on stderr how far the count is.")
+@click.option(
+    "--progress",
+    is_flag=True,
+    help="Say on stderr how far the count is; a terminal shows that anyway.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.argument("path", metavar="[PATH]", default=".", type=click.UNPROCESSED)
-def command(progress: bool, path: str) -> int:
+def command(progress: bool, as_json: bool, path: str) -> int:
     """Count the regular files at and below PATH (the current directory unless given).
 
     Prints the number and nothing else, the same as find PATH -type f | wc -l, but faster. In a
     djafs mount the daemon knows it without a walk. What cannot be read is named on stderr.
     """
-    from djafs.tools.count import count_files  # noqa: PLC0415 (help is shown without)
+    from djafs.cli.progress import State  # noqa: PLC0415 (help is shown without)
+    from djafs.cli.progress import progress as showing  # noqa: PLC0415
+    from djafs.tools.count import count_files  # noqa: PLC0415
 
-    unreadable = 0
+    began = time.monotonic()
+    problems: list[dict[str, str | None]] = []
 
-    def complain(place: str, error: OSError) -> None:
-        nonlocal unreadable
-        unreadable += 1
-        click.echo(f"djafs: {printable(place)}: {error.strerror}", err=True)
+    with showing(progress) as display:
 
-    with _progress(progress) as tick:
+        def complain(place: str, error: OSError) -> None:
+            problems.append({"path": place, "what": error.strerror})
+            display.hide()
+            click.echo(f"djafs: {printable(place)}: {error.strerror}", err=True)
+
         files = _ask_daemon(path)
         if files is None:
-            files = count_files(path, complain, tick)
-    click.echo(files)
-    return INCOMPLETE if unreadable else OK
+            files = count_files(path, complain, lambda files: display.show(State(files)))
+    seconds = time.monotonic() - began
+    if progress:
+        click.echo(f"{files} files in {seconds:.1f} s", err=True)
+    if as_json:
+        found = {"path": path, "files": files, "problems": problems, "seconds": round(seconds, 3)}
+        click.echo(json.dumps(found))
+    else:
+        click.echo(files)
+    return INCOMPLETE if problems else OK
 
 
 def _ask_daemon(path: str) -> int | None:
@@ -72,50 +83,3 @@ def _ask_daemon(path: str) -> int | None:
     from djafs.mounting.control import request_count  # noqa: PLC0415 (in a djafs mount only)
 
     return request_count(path)
-
-
-@contextmanager
-def _progress(wanted: bool) -> Iterator[Callable[[int], None] | None]:
-    if not wanted:
-        yield None
-    elif sys.stderr.isatty():
-        with _bar() as tick:
-            yield tick
-    else:
-        with _lines() as tick:
-            yield tick
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int], None]]:
-    """Draw a bar on the terminal, which goes when the count is done."""
-    from rich.console import Console  # noqa: PLC0415 (only where a bar is drawn)
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
-    columns = (BarColumn(), TextColumn("{task.completed:,} files"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("count", total=None)
-        yield lambda files: bar.update(task, completed=files)
-
-
-@contextmanager
-def _lines() -> Iterator[Callable[[int], None]]:
-    """Write a line every two seconds, and one in the end."""
-    began = last = time.monotonic()
-    seen = 0
-
-    def tick(files: int) -> None:
-        nonlocal last, seen
-        seen = files
-        now = time.monotonic()
-        if now - last >= _LINE_SECONDS:
-            last = now
-            click.echo(f"{files} files after {now - began:.0f} s", err=True)
-
-    yield tick
-    click.echo(f"{seen} files in {time.monotonic() - began:.1f} s", err=True)

@@ -42,11 +42,10 @@ def command(verbose: bool, level: int, as_json: bool, source: str, output: str) 
     from djafs.tools.export.run import export  # noqa: PLC0415
 
     store, day, below = resolve(source)
-    with progress(verbose) as show, stopping() as stop:
+    with progress(verbose) as display, stopping() as stop:
 
         def tick(summary: ExportSummary) -> bool:
-            if show:
-                show(State(summary.files, 0, summary.bytes_out))
+            display.show(State(summary.files, bytes=summary.bytes_out))
             return bool(stop)
 
         summary = export(store, day, below, output, tick, level=level)

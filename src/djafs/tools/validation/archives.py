@@ -15,7 +15,7 @@ from djafs.disk.layout import Layout
 from djafs.disk.lost import NOWHERE
 from djafs.errors import ArchiveDamageError
 from djafs.tools.validation.damage import Suspect
-from djafs.tools.validation.findings import Kind
+from djafs.tools.validation.findings import Kind, Meter, unmeasured
 from djafs.tools.validation.workspace import Workspace
 
 _NUMBERS = "SELECT archive FROM archive UNION SELECT DISTINCT archive FROM content ORDER BY archive"
@@ -40,7 +40,10 @@ class _Sums(NamedTuple):
 class ArchiveCheck:
     """Streams each archive once. Contents that cannot be read go to table ``bad_content``."""
 
-    def __init__(self, index: Index, layout: Layout, workspace: Workspace) -> None:
+    def __init__(
+        self, index: Index, layout: Layout, workspace: Workspace, meter: Meter = unmeasured
+    ) -> None:
+        self._meter = meter
         self._db = index.connection
         self._layout = layout
         self._workspace = workspace
@@ -51,7 +54,9 @@ class ArchiveCheck:
     def run(self) -> Iterator[Suspect]:
         """Yield what is wrong, archive by archive."""
         numbers = [number for (number,) in self._db.execute(_NUMBERS)]
+        total = self._db.execute("SELECT coalesce(sum(bytes), 0) FROM archive").fetchone()[0]
         for number in numbers:
+            self._meter("archives", self.bytes, total, True)
             if number == NOWHERE:
                 yield self._lost()
                 continue

@@ -116,5 +116,16 @@ Tell = Callable[[Finding], None]
 Progress = Callable[[str], None]
 """Takes a line that says what has been checked."""
 
+Meter = Callable[[str, int, int, bool], None]
+"""Told what is being checked, how much of it is done, and of how much (0: not known).
+
+The last argument says whether these are bytes.
+"""
+
+
+def unmeasured(what: str, done: int, total: int, sized: bool) -> None:
+    """Take no note of how far a check is."""
+
+
 MOST_DETAILS = 10
 """Details kept of a finding."""

@@ -15,7 +15,7 @@ from djafs.disk.layout import Layout
 from djafs.extents import CHUNK, Extent
 from djafs.tools.validation.damage import Suspect
 from djafs.tools.validation.extent_rules import extents_problem
-from djafs.tools.validation.findings import Kind
+from djafs.tools.validation.findings import Kind, Meter, unmeasured
 from djafs.tools.validation.workspace import Workspace
 
 HOT_ROWS = (
@@ -37,7 +37,10 @@ class HotCheck:
     Those that are damaged go to table ``bad_chunk``.
     """
 
-    def __init__(self, index: Index, layout: Layout, workspace: Workspace) -> None:
+    def __init__(
+        self, index: Index, layout: Layout, workspace: Workspace, meter: Meter = unmeasured
+    ) -> None:
+        self._meter = meter
         self._index = index
         self._layout = layout
         self._workspace = workspace
@@ -50,6 +53,7 @@ class HotCheck:
         self._collect()
         segments = self._scratch.execute("SELECT DISTINCT segment FROM chunk").fetchall()
         for (segment,) in segments:
+            self._meter("segments of the hot cache", self.segments, len(segments), False)
             self.segments += 1
             suspect = self._check(segment)
             if suspect.count:

@@ -17,7 +17,14 @@ from djafs.errors import LookupLogDamageError
 from djafs.model import Calendar
 from djafs.store.checkpoints import load_newest
 from djafs.store.recovery import find_end
-from djafs.tools.validation.findings import MOST_DETAILS, Finding, Kind, Tell
+from djafs.tools.validation.findings import (
+    MOST_DETAILS,
+    Finding,
+    Kind,
+    Meter,
+    Tell,
+    unmeasured,
+)
 from djafs.tools.validation.log_lines import Gap, LogLines
 from djafs.tools.validation.paths import Paths
 from djafs.tools.validation.rebuild import Rebuild
@@ -27,6 +34,9 @@ _PATIENCE = 2.0
 """Seconds in which a running daemon finishes a line that it has begun to write."""
 
 _POLL = 0.05
+
+METERED = 1024
+"""Records between two looks at how far the check is."""
 
 _LAST_CHANGED = "SELECT ino FROM inode WHERE coalesce(last, ctime, mtime) BETWEEN ? AND ?"
 
@@ -65,11 +75,14 @@ class LogCheck:
         compare: Compare,
         tell: Tell,
         follow: Follow = Rebuild,
+        meter: Meter = unmeasured,
     ) -> None:
+        self._meter = meter
         self._layout, self._store, self._calendar = layout, store, calendar
         self._workspace = workspace
         self._stored = stored
         self._target = stored.position() if stored is not None else None
+        self._last_known = self._target.seq if self._target else 0  # record of the log
         self._compare = compare
         self._tell = tell
         self._follow = follow
@@ -166,6 +179,8 @@ class LogCheck:
             self._open_gap.end = max(line.record.t, self._last_time)
             self._open_gap = None
         self._last_time = line.record.t
+        if line.record.seq % METERED == 0:
+            self._meter("records of the lookup log", line.record.seq, self._last_known, False)
         if self._following:
             self.basis.apply(line)
         self._reached(line.position)
