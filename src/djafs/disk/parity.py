@@ -63,34 +63,60 @@ def create(
 ) -> int:
     """Make the recovery data of an archive, durable and under its name; return its size in bytes.
 
-    ``percent`` is 1 to 100, ``sha256`` that of the archive as it was written, in hexadecimal.
-    What was there under the name is replaced. ``workspace`` is an empty directory in the store,
-    which the caller removes; without it one is made, and removed. ``threads`` are those of par2, 0
-    as many as there are processors. Raises ArchiveDamageError if the archive is not what was
-    written, ParityError if it cannot be made, OSError.
+    What was there under the name is replaced. For the arguments and errors see :func:`draft`.
     """
     host = host or Host()
-    archive = layout.archive(number)
-    digest = _verified(archive, sha256)
-    block, count = blocks_of(os.path.getsize(archive), percent)
-    with _own(layout, workspace) as directory:
-        made = os.path.join(directory, "made")
-        options = ["-n1", f"-s{block}", f"-c{count}", f"-B{layout.archives}", f"-a{made}"]
-        status, said = _run(["create", *options], [archive], threads)
-        volumes = [name for name in os.listdir(directory) if ".vol" in name]
-        if status or len(volumes) != 1:
-            raise ParityError(f"par2 could not make recovery data of {archive}: {said}")
-        draft = layout.archive_parity(number) + ".tmp"
-        host.rename(os.path.join(directory, volumes[0]), draft, "parity.draft")
-        try:
-            _finish(host, draft, f"{made}.par2")
-            _read_back(draft, os.path.basename(archive), digest, count)
-            host.rename(draft, layout.archive_parity(number), "parity.rename")
-        except BaseException:
-            host.unlink(draft, "parity.unlink")
-            raise
+    target = layout.archive_parity(number)
+    into = target + ".tmp"
+    draft(layout, number, percent, sha256, into, host=host, workspace=workspace, threads=threads)
+    try:
+        host.rename(into, target, "parity.rename")
+    except OSError:
+        host.unlink(into, "parity.unlink")
+        raise
     host.sync_directory(layout.archives, "parity.sync-directory")
-    return os.path.getsize(layout.archive_parity(number))
+    return os.path.getsize(target)
+
+
+def draft(
+    layout: Layout,
+    number: int,
+    percent: int,
+    sha256: str,
+    into: str,
+    *,
+    source: str | None = None,
+    host: Host | None = None,
+    workspace: str | None = None,
+    threads: int = 0,
+) -> None:
+    """Make the recovery data of an archive as file ``into``, durable and read back.
+
+    ``percent`` is 1 to 100, ``sha256`` that of the archive as it was written, in hexadecimal.
+    ``source`` is where the archive lies if not under its name. ``workspace`` is an empty directory
+    in the store, which the caller removes; without it one is made, and removed. ``threads`` are
+    those of par2, 0 as many as there are processors. Raises ArchiveDamageError if the archive is
+    not what was written, ParityError if it cannot be made, OSError; then there is no ``into``.
+    """
+    host = host or Host()
+    source, name = source or layout.archive(number), os.path.basename(layout.archive(number))
+    digest = _verified(source, sha256)
+    block, count = blocks_of(os.path.getsize(source), percent)
+    with _own(layout, workspace) as directory:
+        archive, made = os.path.join(directory, name), os.path.join(directory, "made")
+        os.symlink(source, archive)
+        options = ["-n1", f"-s{block}", f"-c{count}", f"-B{directory}", f"-a{made}"]
+        status, said = _run(["create", *options], [archive], threads)
+        volumes = [found for found in os.listdir(directory) if ".vol" in found]
+        if status or len(volumes) != 1:
+            raise ParityError(f"par2 could not make recovery data of {source}: {said}")
+        host.rename(os.path.join(directory, volumes[0]), into, "parity.draft")
+        try:
+            _finish(host, into, f"{made}.par2")
+            _read_back(into, name, digest, count)
+        except BaseException:
+            host.unlink(into, "parity.unlink")
+            raise
 
 
 def check(layout: Layout, number: int, *, whole: bool) -> list[str]:
@@ -113,6 +139,17 @@ def check(layout: Layout, number: int, *, whole: bool) -> list[str]:
         if (size, beginning.digest()) != (said.size, said.beginning):
             found.problems.append("it is for another archive")
     return found.problems
+
+
+def percent_of(layout: Layout, number: int) -> int | None:
+    """Return the percentage that the recovery data of an archive has, as far as it is whole.
+
+    None if it does not say which archive it is for. Raises OSError.
+    """
+    found = par2.scan(layout.archive_parity(number))
+    if found.described is None:
+        return None
+    return min(max(ceil(100 * (found.recovery - 1) / found.described.blocks), 1), 100)
 
 
 def repair(
@@ -188,11 +225,11 @@ def _run(command: list[str], files: list[str], threads: int) -> tuple[int, str]:
     return done.returncode, lines[-1] if lines else f"it ended with status {done.returncode}"
 
 
-def _finish(host: Host, draft: str, index: str) -> None:
+def _finish(host: Host, path: str, index: str) -> None:
     """Put the index file behind the recovery blocks, and make the draft durable."""
     with open(index, "rb") as file:
         packets = file.read()
-    descriptor = host.open(draft, os.O_WRONLY, "parity.open")
+    descriptor = host.open(path, os.O_WRONLY, "parity.open")
     try:
         end = os.fstat(descriptor).st_size
         host.pwrite(descriptor, packets, end, "parity.write")
@@ -211,13 +248,13 @@ def _sync(host: Host, path: str) -> None:
         host.close(descriptor)
 
 
-def _read_back(draft: str, name: str, digest: bytes, count: int) -> None:
-    found = par2.scan(draft)
+def _read_back(path: str, name: str, digest: bytes, count: int) -> None:
+    found = par2.scan(path)
     said = found.described
     if said is None or (found.problems, said.name, said.digest, found.recovery) != (
         [], os.fsencode(name), digest, count,
     ):  # fmt: skip
-        raise ParityError(f"recovery data in {draft} does not read back as it was written")
+        raise ParityError(f"recovery data in {path} does not read back as it was written")
 
 
 def _verified(archive: str, sha256: str) -> bytes:

@@ -120,6 +120,7 @@ class Check:
 
     log: LogCheck
     archives: ArchiveCheck
+    recovery_data: ParityCheck
 
     def __init__(
         self,
@@ -229,15 +230,18 @@ class Check:
             return check
 
     def _check_parity(self, archives: ArchiveCheck) -> None:
-        check = ParityCheck(self._layout, archives.known(), self.workspace)
+        check = self.recovery_data = ParityCheck(
+            self._layout, archives.known(), self.workspace
+        )
         if not check.present and not self._identity.parity:
             return
         with self._timed() as say:
             broken = (Kind.ARCHIVE_DAMAGED, Kind.ARCHIVE_MISSING)
             self.suspects += check.run({s.archive for s in self.suspects if s.kind in broken})
             if self._identity.parity:
-                for finding in check.missing(mounted=self.workspace.is_mounted):
-                    self._tell(finding)
+                check.find_lacking(mounted=self.workspace.is_mounted)
+            for finding in check.missing():
+                self._tell(finding)
             number = counted(len(check.present), "archive")
             say(f"recovery data: of {number}, {sized(check.bytes)}")
 

@@ -7,6 +7,7 @@ In reading order:
 - ``salvage``: following a log that has lost lines; files with a lost beginning get a name.
 - ``log``: the log begun anew with a checkpoint of all that is known.
 - ``archives``: archives that can be had again bit for bit, and their metadata.
+- ``recovery_data``: recovery data made again.
 - ``contents``: what is whole in damaged archives and hot segments, found elsewhere, or lost.
 - ``sources``: the places to look at; ``holders``: whose content it is.
 - ``rewriting``: a new archive for what was saved.

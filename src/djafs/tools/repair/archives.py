@@ -35,6 +35,8 @@ class ArchiveRepair:
     def __init__(self, host: Host, layout: Layout, aside: Aside, index: Index) -> None:
         self._host, self._layout, self._aside = host, layout, aside
         self._db = index.connection
+        self.untried: set[int] = set()
+        """Archives whose recovery data could not be used: they may yet be whole again."""
 
     def whole_again(self, archive: int, say: Callable[[str], None]) -> Replace | None:
         """Make a draft of the archive as it was; None if that cannot be done."""
@@ -51,6 +53,8 @@ class ArchiveRepair:
                     say(f"{self._where(archive)}: whole again, bit for bit: {how}")
                     return Replace(self._where(archive), self._relative(draft), archive)
             except (ParityError, OSError) as error:
+                if make == self._by_parity:
+                    self.untried.add(archive)
                 say(f"{self._where(archive)}: not repaired {how}: {error}")
         with suppress(FileNotFoundError):
             self._host.unlink(draft, "repair.unlink-draft")

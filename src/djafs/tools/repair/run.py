@@ -22,11 +22,12 @@ from djafs.disk.lookup_reader import Damage
 from djafs.errors import DamageError, LookupLogDamageError, NotAStoreError, UsageError
 from djafs.store.aside import Aside
 from djafs.store.identity import StoreLock, prepare_directories, read_identity
-from djafs.store.repairing import AnyStep, commit
+from djafs.store.repairing import AnyStep, Replace, commit
 from djafs.store.store import Store
 from djafs.tools.repair import identity, log
 from djafs.tools.repair.archives import ArchiveRepair
 from djafs.tools.repair.contents import ContentRepair
+from djafs.tools.repair.recovery_data import ParityRepair
 from djafs.tools.repair.salvage import Salvage
 from djafs.tools.validate import Check, check_store
 from djafs.tools.validation.findings import Finding, Kind
@@ -224,13 +225,17 @@ class Repair:
             if suspect.kind not in _ARCHIVE or not check.archives.is_known(suspect.archive):
                 continue
             whole = archives.whole_again(suspect.archive, self._did)
-            if whole is None:
+            if whole is None and suspect.archive in archives.untried:
+                self._could_not(f"{suspect.where}: left as it is until its recovery data is used")
+            elif whole is None:
                 damaged.append(suspect.archive)
             else:
                 renewed[suspect.archive] = whole.draft
                 self._steps.append(whole)
-        self._repair_metadata(check, archives, renewed, set(damaged))
-        for archive in renewed:
+        left = archives.untried.difference(renewed).union(damaged)
+        self._repair_metadata(check, archives, renewed, left)
+        self._repair_recovery_data(check, left)
+        for archive in archives.untried.union(renewed):
             query = "DELETE FROM bad_content WHERE archive = ?"
             check.workspace.scratch.execute(query, (archive,))
         contents = ContentRepair(
@@ -257,6 +262,18 @@ class Repair:
             if step is not None:
                 self._steps.append(step)
                 self._did(f"{step.path}: made again from its archive")
+
+    def _repair_recovery_data(self, check: Check, damaged: set[int]) -> None:
+        broken = {s.archive for s in check.suspects if s.kind is Kind.PARITY}
+        if self._daemon is None:  # which makes by itself what is missing
+            broken.update(check.recovery_data.lacking)
+        archives = [a for a in sorted(broken - damaged) if check.archives.is_known(a)]
+        moved = {step.path: step.draft for step in self._steps if isinstance(step, Replace)}
+        percent = read_identity(self._layout).parity
+        repair = ParityRepair(self._host, self._layout, self._aside, percent)
+        for step in repair.run(archives, moved, self._could_not):
+            self._steps.append(step)
+            self._did(f"{step.path}: made again from its archive")
 
     # Committing
 

@@ -27,6 +27,7 @@ class ParityCheck:
         self._workspace = workspace
         present = set(numbers(layout.archives, "tar.zst.par2"))
         self.present = sorted(present & self._archives)
+        self.lacking: list[int] = []
         self.bytes = 0
 
     def run(self, damaged: set[int]) -> Iterator[Suspect]:
@@ -48,18 +49,20 @@ class ParityCheck:
                     suspect.add(problem)
                 yield suspect
 
-    def missing(self, *, mounted: bool) -> Iterator[Finding]:
-        """Yield what a store with parity lacks, but for what a daemon is about to make."""
-        lacking = []
+    def find_lacking(self, *, mounted: bool) -> None:
+        """Find the archives that have none, but for those to which a daemon is about to give it."""
         for number in sorted(self._archives.difference(self.present)):
-            path = self._layout.archive(number)
             with contextlib.suppress(FileNotFoundError):  # which is said of the archive
-                age = time.time() - os.stat(path).st_mtime
+                age = time.time() - os.stat(self._layout.archive(number)).st_mtime
                 if not mounted or age > YOUNG:
-                    lacking.append(os.path.basename(path))
-        if len(lacking) == 1:
-            where = os.path.join("archives", lacking[0])
+                    self.lacking.append(number)
+
+    def missing(self) -> Iterator[Finding]:
+        """Yield what is to be said of archives that have none."""
+        names = [os.path.basename(self._layout.archive(number)) for number in self.lacking]
+        if len(names) == 1:
+            where = os.path.join("archives", names[0])
             yield Finding(Kind.PARITY_MISSING, where, "it has no recovery data")
-        elif lacking:
-            what = f"{len(lacking):,} archives have no recovery data"
-            yield Finding(Kind.PARITY_MISSING, "archives", what, (), lacking[:MOST_DETAILS])
+        elif names:
+            what = f"{len(names):,} archives have no recovery data"
+            yield Finding(Kind.PARITY_MISSING, "archives", what, (), names[:MOST_DETAILS])
