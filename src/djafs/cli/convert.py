@@ -87,7 +87,7 @@ def command(
         threads=threads,
         one_file_system=one_file_system,
         exclude=exclude,
-        time_zone=time_zone or "UTC",
+        time_zone=time_zone,
         parity=parity,
     )
     summary = _run(options, verbose, legacy=legacy)

@@ -14,11 +14,11 @@ import time
 
 from djafs.disk import parity
 from djafs.disk.layout import Layout
-from djafs.errors import MountError, UsageError
+from djafs.errors import MountError
 from djafs.mounting.mountpoints import Mount, mount_at, mounts, probe
 from djafs.mounting.options import MountOptions
 from djafs.mounting.unmounting import POLL_SECONDS, detach, is_locked, open_lock
-from djafs.store.identity import read_identity
+from djafs.store.identity import check_time_zone
 
 DEVICE = "/dev/fuse"
 FUSE_CONFIGURATION = "/etc/fuse.conf"
@@ -40,7 +40,7 @@ def check(options: MountOptions) -> None:
     if options.allow_other and os.geteuid() != 0:
         _check_others_may_be_allowed()
     if options.time_zone is not None:
-        _check_time_zone(options.storage, options.time_zone)
+        check_time_zone(Layout(options.storage), options.time_zone)
     _wait_for_a_daemon_that_ends(options.storage)
 
 
@@ -137,19 +137,6 @@ def _check_others_may_be_allowed() -> None:
         raise MountError(
             f"--allow-other needs the line user_allow_other in {FUSE_CONFIGURATION},"
             " or root to mount"
-        )
-
-
-def _check_time_zone(storage: str, time_zone: str) -> None:
-    """Refuse another zone than the store has: its days are what they are."""
-    layout = Layout(storage)
-    if not os.path.exists(layout.identity):
-        return
-    chosen = read_identity(layout).time_zone
-    if chosen != time_zone:
-        raise UsageError(
-            f"{storage} counts its days in {chosen}, which was set when it was made:"
-            " leave --time-zone away"
         )
 
 

@@ -81,6 +81,18 @@ def _no_follow(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
+def check_time_zone(layout: Layout, time_zone: str) -> None:
+    """Refuse another zone than a store has (raises UsageError): its days are what they are."""
+    if not os.path.exists(layout.identity):
+        return
+    chosen = read_identity(layout).time_zone
+    if chosen != time_zone:
+        raise UsageError(
+            f"{layout.root} counts its days in {chosen}, which was set when it was made:"
+            " leave --time-zone away"
+        )
+
+
 def prepare_store(host: Host, layout: Layout, time_zone: str) -> None:
     """Make the directory for a new store, durably, if it is not there.
 

@@ -262,6 +262,8 @@ def test_refusals(source, store, tmp_path):
         (["-i", source, "-o", store, "--prefix", "../x"], "must not contain .."),
         (["-i", source, "-o", store, "--legacy"], "no store of the original djafs"),
         (["-i", source, "-o", tmp_path / "x", "--legacy", "--checksum"], "does not go with"),
+        (["-i", source, "-o", tmp_path / "x", "--legacy", "--time-zone=Asia/Tokyo"], "not go with"),
+        (["-i", source, "-o", store, "--time-zone=Asia/Tokyo"], "counts its days in UTC"),
     ]:
         done = djafs("convert", *arguments)
         assert (done.returncode, what in done.stderr) == (16, True), done.stderr

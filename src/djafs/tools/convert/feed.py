@@ -208,7 +208,7 @@ class ProcessFeed:
         return draft.done.result()
 
     def close(self) -> None:
-        """Let the process end, and see that it does."""
+        """Let the process end, and see that it does. May be called again."""
         self._requests.close()
         assert self._process.stdout is not None
         self._process.stdout.close()

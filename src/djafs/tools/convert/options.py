@@ -22,7 +22,7 @@ class Options:
     threads: int | None = None
     one_file_system: bool = False
     exclude: tuple[str, ...] = ()
-    time_zone: str = "UTC"
+    time_zone: str | None = None  # of a new store; None: UTC
     parity: int | None = None  # percentage, 0 for none; None as the store has it
 
     @property

@@ -12,6 +12,7 @@ from djafs.disk.layout import Layout
 from djafs.disk.legacy_layout import is_legacy
 from djafs.errors import ReadOnlyStoreError, UsageError
 from djafs.model import LIVE_ROOT
+from djafs.store.identity import check_time_zone
 from djafs.store.store import Store
 from djafs.tools.convert.carrying import StoreCarrier
 from djafs.tools.convert.contents import Contents, WriteError
@@ -47,7 +48,7 @@ def convert(options: Options, tick: Tick) -> Summary:
             process = ProcessFeed()  # it gets ready while the store is opened
             stack.callback(process.close)
         store = Store.open(
-            options.output, create=True, time_zone=options.time_zone, parity=options.parity
+            options.output, create=True, time_zone=options.time_zone or "UTC", parity=options.parity
         )
         summary = Summary()
         before = log_bytes(store.layout)
@@ -65,8 +66,9 @@ def _bring(
 ) -> None:
     numbers = (store.tree.next_content, store.tree.next_archive)
     if process is not None:
-        process.begin(options, store.layout, numbers)
-        Conversion(store, options, summary, process).bring_tree(tick)
+        with closing(process):  # before the store is let go, in which it writes
+            process.begin(options, store.layout, numbers)
+            Conversion(store, options, summary, process).bring_tree(tick)
         return
     level, threads = options.level, options.compressors
     contents = Contents(store.host, store.layout, level, threads, numbers)
@@ -97,6 +99,8 @@ def check(options: Options) -> None:
             f"{options.source} is a djafs store already: "
             "copy it with cp -a, or mount it and convert what is in live/"
         )
+    if options.time_zone is not None:
+        check_time_zone(Layout(output), options.time_zone)
     if is_legacy(source):
         _check_legacy(options)
     if options.parity:

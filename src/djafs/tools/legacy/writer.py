@@ -49,7 +49,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 def write_legacy(options: Options, tick: Callable[[Summary], bool]) -> Summary:
     """Write the source in the original's layout, and say what was done."""
     check(options)
-    for name in ("checksum", "delete", "dry_run", "parity", "prefix"):
+    for name in ("checksum", "delete", "dry_run", "parity", "prefix", "time_zone"):
         if getattr(options, name):
             raise UsageError(f"--legacy does not go with --{name.replace('_', '-')}")
     if options.threads is not None or options.level != Options.level:
