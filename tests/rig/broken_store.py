@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from djafs.disk.host import Host
-from djafs.disk.layout import Layout
 from djafs.errors import DamageError
-from djafs.extents import PART
 from djafs.store.log_keeper import LogKeeper
 from djafs.tools.repair.run import Repair
 from rig.small_store import DAY, NOON, ROOT, SmallStore
@@ -31,7 +28,8 @@ class Contents:
 def build(path: Path, source: Path) -> Contents:
     """Make a store with archives, hot content, closed segments and a checkpoint.
 
-    ``source`` becomes a copy of what is live. Return what is in the store.
+    ``source`` becomes a copy of what is live, with older versions in ``older/``. Return what is in
+    the store.
     """
     rng = random.Random(7)
     small = SmallStore(path, now=NOON - 2 * DAY)
@@ -58,6 +56,9 @@ def build(path: Path, source: Path) -> Contents:
     source.mkdir()
     for name, content in contents.live.items():
         (source / os.fsdecode(name)).write_bytes(content)
+    (source / "older").mkdir()
+    for (day, name), content in contents.past.items():
+        (source / "older" / f"{os.fsdecode(name)}.{day}").write_bytes(content)
     return contents
 
 
@@ -112,3 +113,17 @@ def damage(file: Path, kind: str, rng: random.Random) -> None:
         file.write_bytes(content)
     else:
         file.write_bytes(content[: rng.randrange(len(content))])
+
+
+def assert_repaired(was: Contents, path: Path, status: int, lines: list[str]) -> None:
+    """Assert that every file is what it was, or gives EIO and is named."""
+    found = look(path)
+    for here, there in ((found.live, was.live), (found.past, was.past)):
+        assert {key: content for key, content in there.items() if key in here} == here
+    lost = {name for name in was.live if name not in found.live}
+    lost |= {key[1] for key in was.past if key not in found.past}
+    assert lost == found.lost, "something is neither right nor known as lost"
+    for name in map(os.fsdecode, lost):
+        assert any(line.endswith("/" + name) and "affects" in line for line in lines), name
+    assert status in ((4,) if lost else (0, 1)), lines
+    assert lines[-1].startswith("0 errors") == (not lost)

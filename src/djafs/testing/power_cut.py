@@ -168,10 +168,12 @@ class PowerCutHost(Host):
         """See :meth:`Host.rename`."""
         self._step(label)
         if not os.path.basename(source).startswith("index"):
-            if os.path.dirname(source) != os.path.dirname(target):
-                raise ValueError("a rename between directories is not modelled")
             file = self._file(source)
-            self._change(source, "")[os.path.basename(target)] = file
+            if os.path.dirname(source) == os.path.dirname(target):
+                self._change(source, "")[os.path.basename(target)] = file
+            else:  # either directory may have been written, or both
+                self._change(target, file)
+                self._change(source, "")
             self._cut()
             self._files[target] = self._files.pop(source)
         self._cut()
