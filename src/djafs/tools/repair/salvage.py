@@ -59,6 +59,11 @@ class Salvage(Rebuild):
         self.restored: list[str] = []  # paths in live/ that were made up
         self._spare = count(1)
 
+    @property
+    def last_segment(self) -> int:
+        """The last hot segment that any record speaks of."""
+        return self._tree.last_segment
+
     def passes(self, gap: Gap) -> bool:
         """Go on behind any gap; note it if something was in it."""
         if not super().passes(gap):
@@ -137,13 +142,14 @@ class Salvage(Rebuild):
     # Contents that have no file any more
 
     def restore(self, items: list[PackItem], t: int) -> None:
-        """Make a file again of its parts in an archive; under another name if that is taken."""
+        """Make a file again of its parts in an archive.
+
+        It gets its name, unless a file has that which is not older.
+        """
         first = items[0]
         match = _PART.fullmatch(first.name) if len(items) > 1 else None
-        place = self._place(match[1] if match else first.name, t)
-        if place is None:
-            place = self._lost_found(t), b"content-%d" % first.key, True
-        parent, name, elsewhere = place
+        place = self._place(match[1] if match else first.name, first.mtime_ns, t)
+        parent, name = place or (self._lost_found(t), b"content-%d" % first.key)
         cids = [item.key for item in items]
         single = len(cids) == 1
         self.add(
@@ -151,12 +157,13 @@ class Salvage(Rebuild):
                 self.position.seq + 1, t, parent, text_of(name), self._tree.next_ino,
                 stat.S_IFREG | first.mode, first.uid, first.gid, sum(item.size for item in items),
                 first.mtime_ns, cid=cids[0] if single else 0, parts=None if single else cids,
+                replace=True,
             )
         )  # fmt: skip
-        shown = LOST_FOUND + b"/" + name if elsewhere else first.name
+        shown = first.name if place else LOST_FOUND + b"/" + name
         self.restored.append("live/" + shown.decode("utf-8", "backslashreplace"))
 
-    def _place(self, path: bytes, t: int) -> tuple[int, bytes, bool] | None:
+    def _place(self, path: bytes, mtime: int, t: int) -> tuple[int, bytes] | None:
         """Return directory and name for a path, None if it is taken."""
         *above, name = path.split(b"/")
         if any(part in (b"", b".", b"..") or len(part) > NAME_MAX for part in (*above, name)):
@@ -176,7 +183,10 @@ class Salvage(Rebuild):
             if inode is None or not inode.is_directory:
                 return None
             parent = there.ino
-        return None if self._tree.dentry(parent, name) is not None else (parent, name, False)
+        there = self._tree.dentry(parent, name)
+        inode = self._tree.inode(there.ino) if there is not None else None
+        is_older = inode is None or (inode.is_regular and inode.mtime // 10**9 < mtime // 10**9)
+        return (parent, name) if is_older else None
 
     def adopt(self, layout: Layout) -> None:
         """Take what archives hold and the log has lost: contents, and the files they were of."""
