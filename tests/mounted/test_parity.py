@@ -10,6 +10,8 @@ import subprocess
 from pathlib import Path
 
 from rig.command import djafs, djafs_ok, refused
+from rig.daemons import alive
+from rig.waiting import wait_until
 
 
 def documents(mounted, seed: int, size: int = 200_000) -> None:
@@ -54,31 +56,21 @@ def test_par2_brings_a_damaged_archive_back_bit_for_bit(mount_store, store):
     os.unlink(archive.with_name(archive.name + ".1"))
 
 
-def test_parity_stays_with_the_store_and_comes_to_what_lacks_it(mount_store, store):
+def test_parity_comes_to_what_lacks_it_and_stays_with_the_store(mount_store, store):
     mounted = mount_store("--gc-interval=86400", "--settle=0")
-    for seed in (1, 2):
-        documents(mounted, seed, 50_000)
-        assert mounted.gc()["protected"] == 0
+    documents(mounted, 1, 50_000)
+    assert mounted.gc()["protected"] == 0
     assert (parity_of(store), protected(store)) == (0, [])
-    mounted.remount("--parity=30")  # what is there gets it in the background
-    assert mounted.gc()["unprotected"] == 0
-    assert protected(store) == ["00000001", "00000002"]
+    mounted.remount("--parity=30")
+    assert mounted.gc()["unprotected"] == 0  # it may have been made in the background
+    assert protected(store) == ["00000001"]
+    documents(mounted, 2, 50_000)
+    djafs_ok("gc", "--compact", mounted.mountpoint)
+    assert protected(store) == names(store, ".djfm") == names(store, ".tar.zst") == ["00000003"]
     mounted.remount()
     documents(mounted, 3, 50_000)
     mounted.gc()
-    assert (parity_of(store), protected(store)) == (30, ["00000001", "00000002", "00000003"])
-    mounted.remount("--parity=off")
-    documents(mounted, 4, 50_000)
-    mounted.gc()
-    assert (parity_of(store), protected(store)) == (0, ["00000001", "00000002", "00000003"])
-    djafs_ok("gc", "--compact", mounted.mountpoint)
-    assert (names(store, ".djfm"), protected(store)) == (["00000005"], [])
-    mounted.remount("--parity=30")
-    documents(mounted, 5, 50_000)
-    djafs_ok("gc", "--compact", mounted.mountpoint)
-    assert protected(store) == names(store, ".djfm") == names(store, ".tar.zst") == ["00000007"]
-    data = store / "archives" / "00000007.tar.zst.par2"
-    subprocess.run(["par2", "verify", "-q", "-q", data], check=True)
+    assert (parity_of(store), protected(store)) == (30, ["00000003", "00000004"])
 
 
 def test_without_par2_the_option_is_refused_and_the_store_is_not(
@@ -101,3 +93,32 @@ def test_without_par2_the_option_is_refused_and_the_store_is_not(
     mounted.remount()
     mounted.gc()
     assert protected(store) == ["00000001"]
+
+
+def test_par2_ends_with_the_daemon_and_nothing_of_it_is_left(mount_store, store, tmp_path):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    par2, pid = programs / "par2", programs / "pid"
+    par2.write_text(f"#!/bin/sh\necho $$ >{pid}.new\nmv {pid}.new {pid}\nexec sleep 600\n")
+    par2.chmod(0o755)
+    mounted = mount_store("--gc-interval=86400", "--settle=0")
+    documents(mounted, 1, 5000)
+    mounted.gc()
+    mounted.environment = {"PATH": f"{programs}:{os.environ['PATH']}"}
+    for end in (mounted.unmount, mounted.kill9):
+        mounted.options = (*mounted.options[:2], "--parity=10")
+        if end == mounted.unmount:
+            mounted.remount()
+        else:
+            mounted.start()
+        wait_until(pid.exists, "par2 to run")
+        running = int(pid.read_text())
+        pid.unlink()
+        documents(mounted, 2, 5000)  # nobody waits for it
+        end()
+        wait_until(lambda process=running: not alive(process), "par2 to end")
+    mounted.environment = {}
+    mounted.start()
+    mounted.gc()
+    assert protected(store) == names(store, ".djfm")
+    assert not list(store.glob("parity-*"))
