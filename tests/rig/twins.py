@@ -185,7 +185,7 @@ class Twins:
 
     def both_without_comparing(self, scenario: Scenario) -> list[str]:
         """Do the same, for trees that are too deep to be compared by their paths."""
-        notes = {path: _run(scenario, path) for path in (self.plain, self.live)}
+        notes = {path: run_in(scenario, path) for path in (self.plain, self.live)}
         if notes[self.live] != notes[self.plain]:
             raise AssertionError(_difference(notes[self.plain], notes[self.live]))
         return notes[self.live]
@@ -249,7 +249,7 @@ def _difference(plain: Sequence[str], live: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _run(scenario: Scenario, directory: Path) -> list[str]:
+def run_in(scenario: Scenario, directory: Path) -> list[str]:
     """Run a scenario in ``directory`` in a child process, with umask 0; return its notes."""
     reading, writing = os.pipe()
     child = os.fork()
