@@ -140,6 +140,7 @@ def apply($r):
     | change(.mtime = $r.t | .size = ([.size, $r.to + $r.len] | max)
       | .runs |= (without($r.to; $r.to + $r.len) + $taken | sort))
   elif $r.op == "link" then bind($r.dir; $r.name; $r.ino; $r.brought == true)
+  elif $r.op == "unlink" and $r.effective then del(.["d\($r.dir)/\($r.name)"])
   elif $r.op == "unlink" or $r.op == "rmdir" then unbind($r.dir; $r.name)
   elif $r.op == "rename" then
     .["d\($r.dir)/\($r.name)"] as [$ino] | .["d\($r.to)/\($r.as)"] as $other

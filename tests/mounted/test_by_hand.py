@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -9,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from djafs.disk.legacy_layout import target_of
+from rig.command import djafs_ok
 from rig.mount import Mount
+from rig.sources import make_source, write
+from rig.trees import at, set_mtime
 
 EXTRACT = Path(__file__).parents[2] / "examples" / "extract-by-hand.sh"
 PART = 16 << 20
@@ -209,3 +215,55 @@ def test_packed_documents_come_back_with_tar_alone(mount_store, store: Path, tmp
         subprocess.run(["tar", "-C", tmp_path / "out", "--zstd", "-xf", archive], check=True)
     found = {name: (tmp_path / "out" / name).read_text() for name in sources}
     assert found == sources
+
+
+def test_a_converted_store_comes_back(store: Path, tmp_path: Path):
+    """Records of their own: ``file``, ``create`` with times, ``link`` that was brought."""
+    source = make_source(tmp_path / "source")
+    for special in ("fifo", "socket", "device", "lost+found"):
+        path = source / special
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.exists():
+            path.unlink()
+    set_mtime(source, at(2023, 1, 2))
+    djafs_ok("convert", "-i", source, "-o", store)
+    delete_index(store)
+    extract(store, tmp_path / "by-hand")
+    assert seen(tmp_path / "by-hand") == seen(source)
+    # Replaced, linked otherwise, removed: in a second run.
+    write(source / "station/2024-05-03/03.json", b"later", at(2024, 6, 7))
+    os.unlink(source / "links/1-a")
+    os.link(source / "links/2-a", source / "links/1-a")
+    os.unlink(source / "hole")
+    shutil.rmtree(source / "empty directory")
+    with open(source / "large.json", "ab") as large:
+        large.write(b"appended")
+    djafs_ok("convert", "--delete", "-i", source, "-o", store)
+    delete_index(store)
+    extract(store, tmp_path / "again")
+    assert seen(tmp_path / "again") == seen(source)
+
+
+def test_what_the_original_djafs_wrote_comes_back(store: Path, tmp_path: Path):
+    """A name that was taken away, with effect from a day in the past."""
+    digest = hashlib.sha256(b"{}").hexdigest()
+    entries = [
+        {"size": 2, "inode": 1, "modified": f"2024-0{month}-01T00:00:00Z", "name": name,
+         "target": target}
+        for month, name, target in (
+            (1, "d/gone", target_of(digest)),
+            (2, "d/kept", target_of(digest)),
+            (3, "d/gone", ""),
+        )
+    ]  # fmt: skip
+    old = tmp_path / "old"
+    write(old / "work" / target_of(digest), b"{}", at(2024, 1, 1))
+    (old / "lookups.djfl").write_text(json.dumps({"entries": entries, "sorted": True}))
+    djafs_ok("convert", "-i", old, "-o", store)
+    assert '"effective":' in (store / "lookups/00000001.djfl").read_text()
+    djafs_ok("export", store, tmp_path / "exported")
+    delete_index(store)
+    extract(store, tmp_path / "by-hand")
+    assert seen(tmp_path / "by-hand") == seen(tmp_path / "exported")
+    assert os.listdir(tmp_path / "by-hand/d") == ["kept"]
