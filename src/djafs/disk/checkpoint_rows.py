@@ -19,7 +19,7 @@ from djafs.extents import Extent
 Line = dict[str, Any]
 
 _DERIVED = {"hot", "hash"}
-_NOT_STATE = {"schema", "segment", "offset", "seq", "chain"}  # the first line has them
+_NOT_STATE = {"schema", "segment", "offset", "seq", "chain", "open"}  # the first line has them
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_extra = msgspec.msgpack.Decoder(rows.Extra).decode

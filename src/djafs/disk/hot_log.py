@@ -67,6 +67,10 @@ class HotLog:
         """Return the bytes in segments with a smaller number."""
         return sum(size for number, size in self._sizes.items() if number < segment)
 
+    def check(self) -> str | None:
+        """Return what somebody else has done to the open segment, None if nothing."""
+        return self._files.check(self._layout.hot_segment(self.segment), self._tail)
+
     def append(self, data: bytes | memoryview) -> tuple[int, int]:
         """Write ``data`` behind all that was written, and return its (segment, offset).
 

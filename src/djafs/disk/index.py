@@ -71,6 +71,21 @@ class Index:
             raise IndexDamageError(f"{layout.index} is missing")
         return cls(_connect(layout.index, "ro", cache))
 
+    @staticmethod
+    def bare_state(layout: Layout) -> dict[str, int]:
+        """Return the table ``state`` of the index file without its write-ahead log.
+
+        Empty when that says nothing: all of the index may still be in the write-ahead log.
+        """
+        try:
+            connection = sqlite.connect(layout.index, "ro", immutable=True)
+            try:
+                return dict(connection.execute("SELECT key, value FROM state"))
+            finally:
+                connection.close()
+        except sqlite.Error:
+            return {}
+
     @classmethod
     def create(cls, path: str, cache: int = 8 << 20) -> Index:
         """Create an empty index at ``path``, replacing what is there."""
@@ -96,6 +111,11 @@ class Index:
     def state(self) -> dict[str, int]:
         """Return the table ``state``."""
         return dict(self.connection.execute("SELECT key, value FROM state"))
+
+    def holds_log(self) -> bool:
+        """Return whether the write-ahead log holds anything, after moving it into the file."""
+        row = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        return bool(row[1] > 0)
 
     def vacated(self) -> dict[tuple[int, bytes], Vacated]:
         """Return the names that lost an open version a moment ago, oldest first."""

@@ -110,6 +110,10 @@ class IndexWriter:
             self._since.clear()
             self._dated.clear()
 
+    def finish(self) -> None:
+        """Say in the index that it was closed, and needs no write-ahead log to be whole."""
+        self._db.execute("UPDATE state SET value = 0 WHERE key = 'open'")
+
     def checkpoint(self) -> None:
         """Move what the write-ahead log holds into the index file, as far as readers allow."""
         self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -169,6 +173,7 @@ class IndexWriter:
             "content": batch.next_content,
             "archive": batch.next_archive,
             "hot": batch.last_segment,
+            "open": 1,
         }
         self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state.items())
 

@@ -77,6 +77,10 @@ class LookupLog:
         if self._files.descriptor >= 0:
             self._begin_segment(t)
 
+    def check(self) -> str | None:
+        """Return what somebody else has done to the open segment, None if nothing."""
+        return self._files.check(self._layout.lookup_segment(self._segment), self._tail)
+
     def retract(self) -> None:
         """Take back the last :meth:`append`, whose record turned out not to fit.
 

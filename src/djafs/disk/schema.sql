@@ -7,7 +7,9 @@ PRAGMA page_size = 4096;
 -- What the index stands for: 'schema', 'segment', 'offset', 'seq', 'chain' (the position in the
 -- log up to which it is applied), 'ino', 'content', 'archive' (the next numbers to give), 'hot'
 -- (the last hot segment that was used), 'swept' and 'closed' (the last record
--- that let history go, and its time: versions at rest by then stay closed).
+-- that let history go, and its time: versions at rest by then stay closed), 'open' (1 until the
+-- index is closed). It comes first: of the pages of a batch its page is the first that SQLite moves
+-- from the write-ahead log into the file (docs/formats/index.md).
 CREATE TABLE state (
     key   TEXT PRIMARY KEY,
     value INTEGER NOT NULL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 from djafs.disk.host import Host
@@ -43,6 +44,25 @@ class SegmentFiles:
         with self._lock:
             self._unsynced.append(self.descriptor)
             self.descriptor = -1
+
+    def check(self, path: str, size: int) -> str | None:
+        """Return what somebody else has done to the open segment, None if nothing.
+
+        What is written to a file that has no name any more, or is cut off, is lost.
+        """
+        with self._lock:
+            if self.descriptor < 0:
+                return None
+            mine = os.fstat(self.descriptor)
+        try:
+            named = os.stat(path, follow_symlinks=False)
+        except FileNotFoundError:
+            return f"{path} was removed while it was written"
+        except OSError:
+            return None
+        if (named.st_dev, named.st_ino) != (mine.st_dev, mine.st_ino):
+            return f"{path} was replaced while it was written"
+        return f"{path} was cut off while it was written" if mine.st_size < size else None
 
     def sync(self) -> None:
         """Make durable all that was written before the call: content, then names.

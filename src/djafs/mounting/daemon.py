@@ -19,6 +19,7 @@ from djafs.disk.host import Host
 from djafs.errors import DjafsError, MountError
 from djafs.fuse import DEFAULT_FLAGS, Config, FuseError, InitFlag, Server, mount
 from djafs.mounting import control
+from djafs.mounting.damage import DamageReporter
 from djafs.mounting.durable import DurableCloseHandler
 from djafs.mounting.handler import DjafsHandler
 from djafs.mounting.options import MountOptions
@@ -129,11 +130,13 @@ class Daemon:
             descriptor = mount(self._options.mountpoint, self._mount_options())
         except FuseError as error:
             raise MountError(str(error)) from error
+        reporter = DamageReporter(self._store, handler)
         server = Server(
             descriptor,
             handler,
             Config(flags=_FLAGS, deferred_threads=_THREADS),
             guard=self._store.guard,
+            on_error=reporter,
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._unmount)
@@ -143,6 +146,8 @@ class Daemon:
             server.serve()
         except FuseError as error:
             raise MountError(str(error)) from error
+        finally:
+            reporter.close()
 
     def close(self) -> None:
         """Stop packing, and leave the store clean and unlocked."""
@@ -192,6 +197,8 @@ class Daemon:
         try:
             yield
         except Exception as error:
+            if sqlite.is_damage(error):
+                self._store.index_failed(error)
             if self._stopping.is_set():
                 return
             if self._said.get(what) != str(error):
@@ -212,6 +219,8 @@ class Daemon:
             with self._telling("not everything is on disk"):
                 if syncer.behind() and syncer.failure is None:
                     syncer.flush()
+            with self._telling("the open files cannot be looked at"):
+                self._store.check_open_segments()
             with self._telling("there is no space in reserve"):
                 self._store.space.keep()
                 self._store.space.room = 0  # others may have filled the disk

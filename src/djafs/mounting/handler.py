@@ -81,6 +81,10 @@ class DjafsHandler(Handler):
         for nodeid, nlookup in forgets:
             self.forget(nodeid, nlookup)
 
+    def place_of(self, nodeid: int) -> tuple[int, int]:
+        """Return the day (0: now) and the inode number that a node stands for."""
+        return (0, nodeid) if nodeid < PAST else self._past.place_of(nodeid)
+
     def getattr(self, request: Request, handle: int | None) -> AttributesReply:  # noqa: D102
         if MOUNT_ROOT < request.nodeid < PAST:
             return self._live.getattr(request, handle)

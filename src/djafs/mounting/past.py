@@ -140,6 +140,13 @@ class PastOperations:
             return AttributesReply(root._replace(ino=MOUNT_ROOT, nlink=4), 0)
         return AttributesReply(self._attributes(self._node(request.nodeid)), 0)
 
+    def place_of(self, number: int) -> tuple[int, int]:
+        """Return the day (or LATEST) and the inode number that a node stands for, 0 for none."""
+        node = self._nodes.get(number)
+        if node is None or isinstance(node.what, Virtual):
+            return LATEST, 0
+        return node.what.day, node.what.inode.ino
+
     def state(self, number: int) -> Inode:
         """Return the state that a node stands for; EISDIR for directories without one."""
         what = self._node(number)

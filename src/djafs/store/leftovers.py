@@ -5,12 +5,14 @@ that got its name and was not logged yet, which has the next number; and one tha
 dropped, and that was not removed yet. The log says so of every file that is removed here, and
 the last two segments of it are asked: a mount follows such an ending at once. Recovery data without
 an archive goes as well, if the log does not know the archive. Anything else is left to be looked
-at (djafs validate).
+at (djafs validate). So is all of it where hot content is missing: a log that has lost its end does
+not know the archive that took it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 
 from djafs.disk import lookup_line, lookup_segments
@@ -31,7 +33,8 @@ def remove_leftovers(host: Host, layout: Layout, index: Index) -> None:
     db = index.connection
     unknown = present - {number for (number,) in db.execute("SELECT archive FROM archive")}
     unknown = {number for number in unknown if not db.execute(_KNOWN, (number, number)).fetchone()}
-    if not unknown:
+    needed = index.smallest_hot_segment()
+    if not unknown or (needed and not os.path.exists(layout.hot_segment(needed))):
         return
     following = index.state().get("archive", 1)
     for number in sorted(unknown & (_dropped(layout) | {following})):

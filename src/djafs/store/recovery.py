@@ -20,7 +20,7 @@ from djafs.disk.lookup_line import START, Position
 from djafs.disk.lookup_reader import LookupReader
 from djafs.disk.records import Sync, Write
 from djafs.errors import HotLogDamageError, IndexDamageError, LookupLogDamageError
-from djafs.model import Calendar
+from djafs.model import LIVE_ROOT, Calendar
 from djafs.store.checkpoints import load_newest, remove_checkpoint_index
 from djafs.store.plausible import check_run
 from djafs.store.replaying import replay
@@ -52,29 +52,45 @@ def recover(host: Host, layout: Layout, store: str, calendar: Calendar) -> Recov
             f"{layout.lookups} has no lookup log, but there are archives or checkpoints; "
             "run djafs validate -v"
         )
-    remove_behind(host, layout, end)
-    remove_checkpoint_index(host, layout)
-    settle(host, layout, tail)
-    rebuilt = None
+    index, rebuilt = _open_index(layout, end)
     try:
-        return _follow(layout, store, calendar, _fitting(layout, end), tail, None)
-    except IndexDamageError as error:
-        rebuilt = str(error)
-    except (sqlite.Error, LookupLogDamageError) as error:
-        if sqlite.is_full(error):
-            raise
-        rebuilt = f"{layout.index}: {error}"
-    # It is kept until there is another: where the log is damaged, it may know more.
-    _rename_index(host, layout.index, layout.old_index)
+        remove_behind(host, layout, end)
+        remove_checkpoint_index(host, layout)
+        settle(host, layout, tail)
+    except BaseException:
+        if index is not None:
+            index.close()
+        raise
+    if index is not None:
+        try:
+            return _follow(layout, store, calendar, index, tail, None)
+        except (sqlite.Error, LookupLogDamageError) as error:
+            if sqlite.is_full(error):
+                raise
+            rebuilt = f"{layout.index}: {error}"
+    return _make_index(host, layout, store, calendar, tail, rebuilt)
+
+
+def _make_index(
+    host: Host, layout: Layout, store: str, calendar: Calendar, tail: Tail, why: str
+) -> Recovered:
+    """Make the index anew, from the newest checkpoint and the log behind it.
+
+    The old one is kept until there is another: where the log is damaged, it may know more.
+    """
+    if os.path.lexists(layout.index):
+        _rename_index(host, layout.index, layout.old_index)
     # A write-ahead log of the old index that came back would be taken for one of the new.
     host.sync_directory(layout.root, "recovery.sync-directory")
     try:
         index = Index.create(layout.index)
-        if load_newest(layout, store, index).position.seq > end.seq:
+        if load_newest(layout, store, index).position.seq > tail.end.seq:
             raise LookupLogDamageError(f"{layout.lookups} ends before its last checkpoint")
-        found = _follow(layout, store, calendar, index, tail, rebuilt if end != START else None)
+        rebuilt = None if tail.end == START else why
+        found = _follow(layout, store, calendar, index, tail, rebuilt)
     except LookupLogDamageError:
-        _rename_index(host, layout.old_index, layout.index)
+        if os.path.lexists(layout.old_index):
+            _rename_index(host, layout.old_index, layout.index)
         raise
     for suffix in INDEX_SUFFIXES:
         with contextlib.suppress(FileNotFoundError):
@@ -90,17 +106,43 @@ def _rename_index(host: Host, source: str, target: str) -> None:
             host.unlink(target + suffix, "recovery.unlink-index")
 
 
-def _fitting(layout: Layout, end: Position) -> Index:
-    """Open the index if it is of this log (raises IndexDamageError, sqlite.Error)."""
+def _open_index(layout: Layout, end: Position) -> tuple[Index | None, str]:
+    """Open the index, or say why it has to be made anew.
+
+    Raises LookupLogDamageError when it has changes that are not in the log: it follows what is
+    durable, and no ending takes that from the log.
+    """
     for suffix in INDEX_SUFFIXES:
-        if os.path.islink(layout.index + suffix):
-            raise IndexDamageError(f"{layout.index + suffix} is a symbolic link")
-    index = Index.open(layout)
-    position = index.position()
-    if position.seq > end.seq or not lookup_reader.holds(layout, position):
+        path = layout.index + suffix
+        if os.path.lexists(path) and (os.path.islink(path) or not os.path.isfile(path)):
+            return None, f"{path} is no file"
+    try:
+        bare = Index.bare_state(layout)
+        index = Index.open(layout)
+    except IndexDamageError as error:
+        return None, str(error)
+    try:
+        position = index.position()
+        if position.seq > end.seq:
+            raise LookupLogDamageError(
+                f"{layout.lookups} ends at record {end.seq}, and the index has record "
+                f"{position.seq}: run djafs validate -v; without {layout.index}, the store opens "
+                "as the log says"
+            )
+        # Without all of its write-ahead log the file may be some pages ahead of the others.
+        if bare.get("seq", 0) > position.seq or (bare.get("open") and not index.holds_log()):
+            problem = "has lost a part of its write-ahead log"
+        elif not lookup_reader.holds(layout, position):
+            problem = "does not fit the lookup log"
+        else:
+            return index, ""
+    except sqlite.Error as error:
+        problem = f"is damaged: {error}"
+    except LookupLogDamageError:
         index.close()
-        raise IndexDamageError(f"{layout.index} does not fit the lookup log")
-    return index
+        raise
+    index.close()
+    return None, f"{layout.index} {problem}"
 
 
 def _follow(
@@ -113,6 +155,9 @@ def _follow(
         tree = Tree(reading, calendar)
         start = reading.position()
         replay(layout, store, tree, writer, start, tail.end)
+        # What the first record will need: if it is damaged, the index can still be made anew.
+        for ino in (LIVE_ROOT, *tree.orphans):
+            tree.inode(ino)
     except BaseException:
         reading.close()
         writing.close()

@@ -121,10 +121,28 @@ class Store:
             stack.callback(self._let_go)
             try:
                 self.syncer.flush()
+                self.recovered.writer.finish()
             except sqlite.Error as error:  # all is in the log; the next mount brings it up to date
                 _log.warning("%s: the index cannot be written: %s", self.layout.root, error)
             self.hot.close()
             self.log.close()
+
+    def check_open_segments(self) -> None:
+        """Take no more changes if somebody has removed or cut what they are written to."""
+        with self.guard:
+            problem = self.hot.check() or self.log.check()
+        if problem:
+            self.syncer.refuse_changes(f"{problem}: run djafs validate -v")
+
+    def index_failed(self, error: Exception) -> None:
+        """Take no more changes, and have the index made anew by the next mount: it is damaged.
+
+        What is in memory goes on being served, and so does what other pages of the index hold.
+        """
+        what = f"{self.layout.index} is damaged ({error}): the next mount makes it anew"
+        if self.syncer.refuse_changes(what):
+            with contextlib.suppress(OSError):
+                self.host.rename(self.layout.index, self.layout.old_index, "index.rename")
 
     def _let_go(self) -> None:
         """Close what is open and needs no order, and unlock the store."""
@@ -208,7 +226,9 @@ class Store:
                 # Packing may have moved the content; ask for the state as it is stored now.
                 self.syncer.catch_up()
                 fresh = self.snapshots.version(state)
-                again = self._past_pieces(fresh, offset, size) if fresh else pieces
+                if fresh is None:  # no snapshot shows it any more
+                    raise OSError(errno.ESTALE, os.strerror(errno.ESTALE)) from None
+                again = self._past_pieces(fresh, offset, size)
                 if again == pieces:
                     raise
                 pieces = again

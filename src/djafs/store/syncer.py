@@ -68,6 +68,7 @@ class Syncer:
         self._crowded = False
         self._stuck: Exception | None = None  # why the index could not be written
         self.failure: Exception | None = None
+        self.refused: str | None = None  # why no more changes are taken
         self.hindered = False
         """Whether :meth:`admit` has to be asked before a change."""
         self.wake = threading.Event()
@@ -93,8 +94,16 @@ class Syncer:
                 raise OSError(number, f"the index cannot be written: {self._stuck}")
             if not self._frozen.wait(PATIENCE):
                 raise OSError(errno.EIO, "the index does not keep up")
-        if self.failure is not None:
+        if self.failure is not None or self.refused is not None:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    def refuse_changes(self, why: str) -> bool:
+        """Take no more changes, but sync what was taken; return whether that is new."""
+        if self.refused is not None:
+            return False
+        self.refused, self.hindered = why, True
+        _log.critical("%s; the store is read-only until it is mounted again", why)
+        return True
 
     def fail(self, what: str, error: Exception) -> None:
         """Take no more changes: it is unknown what the disk holds, or the tree."""
@@ -179,7 +188,7 @@ class Syncer:
                 if len(self._tree.batch) or self._log.position.segment > segment:
                     batch = self._tree.freeze(self._log.position)
                     self._crowded = False
-                    self.hindered = self.failure is not None
+                    self.hindered = self.failure is not None or self.refused is not None
                     self._frozen.notify_all()
             changed = self.changed
         self.make_durable(batch.position.seq if batch else changed)
