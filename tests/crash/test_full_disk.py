@@ -6,7 +6,7 @@ import errno
 import os
 import resource
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -122,6 +122,51 @@ def stuff(path: Path) -> None:
                     file.write(bytes(size))
             except OSError as error:
                 assert error.errno == errno.ENOSPC
+
+
+@only_root
+def test_whatever_makes_something_is_refused_and_the_rest_goes_on_as_root(
+    volume: Path, mount: Mount
+):
+    """A full disk takes no new name and no content; what is there can be changed and removed."""
+    live = mount.live
+    file, directory = live / "file", live / "directory"
+    file.write_bytes(b"content")
+    directory.mkdir()
+    stuff(volume / "hog")
+    makers: dict[str, Callable[[Path], object]] = {
+        "open": lambda path: path.touch(),
+        "mkdir": lambda path: path.mkdir(),
+        "mkfifo": os.mkfifo,
+        "mknod": lambda path: os.mknod(path, 0o060600, 0x701),
+        "symlink": lambda path: path.symlink_to("target"),
+        "link": lambda path: os.link(file, path),
+        "write": lambda path: os.truncate(file, 0) or file.write_bytes(b"x" * 100_000),
+    }
+    for name, make in makers.items():
+        with pytest.raises(OSError) as refused:
+            for number in range(100_000):  # there may be room for a few
+                make(live / f"{name}-{number}")
+        assert refused.value.errno == errno.ENOSPC, name
+    os.chmod(file, 0o600)
+    os.chown(file, 1, 1)
+    os.utime(file, (1, 2))
+    os.truncate(file, 3)
+    os.rename(file, live / "renamed")
+    directory.rmdir()
+    (live / "renamed").unlink()
+    for path in live.iterdir():
+        (os.rmdir if path.is_dir() and not path.is_symlink() else os.unlink)(path)
+    (volume / "hog").unlink()
+    wait_until(lambda: _makes(live / "again"), "the daemon to see that there is room")
+
+
+def _makes(path: Path) -> bool:
+    try:
+        path.touch()
+    except OSError:
+        return False
+    return True
 
 
 @only_root
