@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 
 from djafs.extents import PART, Extent
-from djafs.model import Inode
+from djafs.model import LIVE_ROOT, Inode
 from djafs.store.tree import Listed, Tree
 
 PAGE = 1024
@@ -39,6 +40,14 @@ class Target:
         while page := self._tree.entries(directory, after, PAGE, plus=True):
             yield from page
             after = page[-1].cookie
+
+    def paths(self, ino: int) -> Iterator[bytes]:
+        """Yield the paths below ``live/`` of an inode, as far as the index knows."""
+        index = self._tree.index
+        for parent, name in index.names_of(ino):
+            above = b"" if parent == LIVE_ROOT else index.path_of(parent)
+            if above is not None:
+                yield os.path.join(above, name)
 
     def digest(self, inode: Inode, number: int) -> bytes:
         """Return the SHA-256 of one part of a file (raises DamageError if it cannot be read)."""

@@ -70,6 +70,7 @@ class Walk:
         self._options, self._target, self._carrier = options, target, carrier
         self._links, self._summary, self._tick = links, summary, tick
         self._excludes = Excludes(options.exclude)
+        self._source = os.path.join(os.fsencode(options.source), b"")
         self._stack: list[_Frame] = []
 
     def run(self, root: int) -> None:
@@ -261,7 +262,32 @@ class Walk:
             return False
         if present.nlink > 1 and (status.st_nlink == 1 or self._links.is_taken(present.ino)):
             return False
-        return not self._options.checksum or self._has_same_content(place, name, present)
+        if self._options.checksum or not self._is_same_group(status, present):
+            return self._has_same_content(place, name, present)
+        return True
+
+    def _is_same_group(self, status: os.stat_result, present: Inode) -> bool:
+        """Return whether a file of the source has just the names that an inode of the store has.
+
+        If not, links were made between several files, and the size and time of one say nothing
+        about the content of another.
+        """
+        if status.st_nlink == present.nlink == 1:
+            return True
+        if status.st_nlink != present.nlink:
+            return False
+        key = (status.st_dev, status.st_ino)
+        prefix = os.path.join(self._options.prefix, b"") if self._options.prefix else b""
+        for path in self._target.paths(present.ino):
+            if not path.startswith(prefix):
+                continue
+            try:
+                other = os.lstat(self._source + path[len(prefix) :])
+            except OSError:
+                return False
+            if (other.st_dev, other.st_ino) != key:
+                return False
+        return True
 
     def _has_same_content(self, place: Place, name: bytes, present: Inode) -> bool:
         large = LargeFile(name, place.descriptor)
