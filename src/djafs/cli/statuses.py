@@ -8,6 +8,7 @@ from __future__ import annotations
 
 OK = 0
 INCOMPLETE = 1
+REPAIRED = 1
 PARTIAL = 3
 ERRORS_LEFT = 4
 FAILED = 8
@@ -49,6 +50,7 @@ BY_COMMAND: dict[str, dict[int, str]] = {
     },
     "validate": {
         OK: "no errors",
+        REPAIRED: "there were errors; all are repaired (-r)",
         ERRORS_LEFT: "errors were found, and are left",
         FAILED: "the check could not run",
         USAGE: "wrong usage",

@@ -6,6 +6,7 @@ they cover and what the findings mean.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,8 +23,9 @@ from djafs.tools.legacy.validation import validate as validate_legacy
 from djafs.tools.validation.archives import ArchiveCheck
 from djafs.tools.validation.compare import Comparison
 from djafs.tools.validation.damage import Suspect
-from djafs.tools.validation.findings import Finding, Kind, Progress, Tell
+from djafs.tools.validation.findings import Finding, Kind, Meter, Progress, Tell, unmeasured
 from djafs.tools.validation.hot import HotCheck
+from djafs.tools.validation.json_report import JsonReport
 from djafs.tools.validation.leftovers import leftovers
 from djafs.tools.validation.log_check import Follow, LogCheck
 from djafs.tools.validation.log_lines import store_of
@@ -47,19 +49,41 @@ _PATIENCE = 3.0
 _POLL = 0.1
 
 
-def validate(path: str, *, verbose: bool, report: Callable[[str], None]) -> int:
+def validate(
+    path: str,
+    *,
+    verbose: bool,
+    report: Callable[[str], None],
+    as_json: bool = False,
+    meter: Meter = unmeasured,
+) -> int:
     """Check the store at ``path`` (absolute) and return an exit status of fsck(8): 0 or 4.
 
     ``report`` is called with each line of text: findings as they are made, what was checked if
-    ``verbose``, and the number of errors at the end. Raises NotAStoreError, NewerFormatError,
+    ``verbose``, and the number of errors at the end; or, with ``as_json``, once with one object
+    that has all of it. ``meter`` is told how far it is. Raises NotAStoreError, NewerFormatError,
     WorkspaceError and OSError if the check cannot run.
     """
     if is_legacy(path):
-        return validate_legacy(path, verbose=verbose, report=report)
+        return _validate_legacy(path, verbose, report, as_json)
+    if as_json:
+        found = JsonReport(path)
+        check_store(Layout(path), found.tell, found.say, meter=meter)
+        report(found.text())
+        return ERRORS_LEFT if found.errors else CLEAN
     text = TextReport(report)
-    check_store(Layout(path), text.tell, text.say if verbose else _silent)
+    check_store(Layout(path), text.tell, text.say if verbose else _silent, meter=meter)
     report(text.summary())
     return ERRORS_LEFT if text.errors else CLEAN
+
+
+def _validate_legacy(path: str, verbose: bool, report: Callable[[str], None], as_json: bool) -> int:
+    if not as_json:
+        return validate_legacy(path, verbose=verbose, report=report)
+    lines: list[str] = []
+    status = validate_legacy(path, verbose=True, report=lines.append)
+    report(json.dumps({"store": path, "legacy": True, "clean": status == CLEAN, "lines": lines}))
+    return status
 
 
 def check_store(
@@ -70,6 +94,7 @@ def check_store(
     held: bool = False,
     follow: Follow = Rebuild,
     then: Callable[[Check], None] | None = None,
+    meter: Meter = unmeasured,
 ) -> None:
     """Check a store; every problem goes to ``tell``, what was checked to ``say``.
 
@@ -79,7 +104,7 @@ def check_store(
     identity = _identity(layout, tell)
     with Workspace(layout, held=held) as workspace:
         try:
-            check = Check(layout, identity, workspace, tell, say, follow)
+            check = Check(layout, identity, workspace, tell, say, follow, meter)
             check.run()
             if then is not None:
                 then(check)
@@ -130,7 +155,9 @@ class Check:
         tell: Tell,
         say: Progress,
         follow: Follow = Rebuild,
+        meter: Meter = unmeasured,
     ) -> None:
+        self._meter = meter
         self._layout = layout
         self._identity = identity
         self._follow = follow
@@ -196,6 +223,7 @@ class Check:
                 self._compare,
                 self._tell,
                 self._follow,
+                self._meter,
             )
             log.run()
             segments = counted(len(segment_numbers(self._layout)), "segment")
@@ -222,7 +250,7 @@ class Check:
 
     def _check_archives(self, log: LogCheck) -> ArchiveCheck:
         with self._timed() as say:
-            check = ArchiveCheck(log.basis.index, self._layout, self.workspace)
+            check = ArchiveCheck(log.basis.index, self._layout, self.workspace, self._meter)
             self.suspects += check.run()
             number = counted(check.archives, "archive")
             contents = counted(check.contents, "content")
@@ -230,9 +258,7 @@ class Check:
             return check
 
     def _check_parity(self, archives: ArchiveCheck) -> None:
-        check = self.recovery_data = ParityCheck(
-            self._layout, archives.known(), self.workspace
-        )
+        check = self.recovery_data = ParityCheck(self._layout, archives.known(), self.workspace)
         if not check.present and not self._identity.parity:
             return
         with self._timed() as say:
@@ -247,7 +273,7 @@ class Check:
 
     def _check_hot(self, log: LogCheck) -> None:
         with self._timed() as say:
-            check = HotCheck(log.basis.index, self._layout, self.workspace)
+            check = HotCheck(log.basis.index, self._layout, self.workspace, self._meter)
             self.suspects += check.run()
             present = counted(len(numbers(self._layout.hot, "log")), "segment")
             say(f"hot cache: {present}, {check.segments} needed, {sized(check.bytes)} in use")

@@ -22,7 +22,8 @@ def test_a_damaged_frame_names_every_file_in_it(world: World):
     assert lines[0] == "error: archives/00000001.tar.zst: 2 problems"
     assert lines[1].startswith("    at byte 0: frame 0 cannot be inflated")
     assert lines[3:5] == ["    affects live/c.json", f"    affects {OLD_B}"]
-    assert lines[5] == "    next: restore archives/00000001.tar.zst from a backup of the store"
+    assert lines[5].startswith("    next: djafs validate -r repairs what can be")
+    assert lines[5].endswith("or restore archives/00000001.tar.zst from a backup")
     assert lines[-1] == "1 error"
 
 

@@ -41,9 +41,10 @@ def begin_anew(host: Host, layout: Layout, aside: Aside, store: str, known: Inde
     checkpoint.compare(draft, store, known)
     segment = layout.lookup_segment(number + 1)
     write_durably(host, segment + ".tmp", _first_lines(store, start))
-    host.rename(draft, path, "repair.rename")
-    host.rename(segment + ".tmp", segment, "repair.rename")
-    host.sync_directory(layout.lookups, "repair.sync-directory")
+    # The segment first: what ends here is refused by a mount, as one before it is missing.
+    for source, target in ((segment + ".tmp", segment), (draft, path)):
+        host.rename(source, target, "repair.rename")
+        host.sync_directory(layout.lookups, "repair.sync-directory")
     aside.remove(*old)
 
 

@@ -194,6 +194,7 @@ class Repair:
             elif self._found.kinds & _INDEX:
                 self._aside.remove(*(self._layout.index + suffix for suffix in INDEX_SUFFIXES))
                 self._did("index.sqlite: is made anew from the log")
+                self._keep_unknown_segments(basis)
         self._repair_archives(check)
 
     def _is_log_gone(self, basis: Salvage) -> bool:
@@ -202,6 +203,18 @@ class Repair:
             return bool(present or checkpoint_numbers(self._layout))
         # A crash leaves at most one archive that the log does not know yet.
         return any(number > basis.next_archive for number in present)
+
+    def _keep_unknown_segments(self, basis: Salvage) -> None:
+        """Keep hot content of which neither log nor index know: the end of the log may be lost."""
+        for number in numbers(self._layout.hot, "log"):
+            path = self._layout.hot_segment(number)
+            if number > basis.last_segment and os.path.getsize(path):
+                self._aside.keep(path)
+                where = os.path.relpath(path, self._layout.root)
+                self._could_not(
+                    f"{where}: the log does not know what is in it; it is kept in"
+                    f" {os.path.relpath(self._aside.path, self._layout.root)}"
+                )
 
     def _repair_log(self, basis: Salvage) -> None:
         if basis.lost:

@@ -48,32 +48,31 @@ _SEVERITY = {
     Kind.PARITY_MISSING: Severity.WARNING,
 }
 
-_REBUILD = (
-    "unmount the store, remove index.sqlite, index.sqlite-wal and index.sqlite-shm, and mount it"
-    " again: the index is rebuilt from the log"
-)
-_RESTORE = "restore {where} from a backup of the store"
+_REBUILD = "unmount the store, and run djafs validate -r: the index is made anew from the log"
+_REPAIR = "djafs validate -r repairs what can be"
+_COPY = _REPAIR + ", with --from DIR also from a copy of the documents; or "
+_RESTORE = _REPAIR + "; or restore {where} from a backup of the store"
 _REPORT = "keep a copy of the store as it is, and report this as a defect of djafs"
 
 ADVICE = {
-    Kind.IDENTITY: "restore djafs.json from a backup of the store",
+    Kind.IDENTITY: _RESTORE,
     Kind.LOG_DAMAGED: _RESTORE + "; until then keep index.sqlite, which may hold what is lost here",
     Kind.LOG_MISFIT: _REPORT + "; until then keep index.sqlite, which may hold what is lost here",
-    Kind.LOG_SHORT: "restore lookups/ from a backup before the next mount: it would go back to"
-    " where the log ends",
+    Kind.LOG_SHORT: _REPAIR + "; do so before the next mount, which would go back to where the log"
+    " ends",
     Kind.LOG_TAIL: "nothing: the next mount cuts it off; it was never confirmed as durable",
     Kind.INDEX_MISSING: "mount the store: the index is rebuilt from the log",
     Kind.INDEX_OTHER_SCHEMA: "mount the store: the index is rebuilt from the log",
     Kind.INDEX_DAMAGED: _REBUILD,
     Kind.INDEX_DIFFERS: _REBUILD,
     Kind.NAMESPACE: _REPORT,
-    Kind.ARCHIVE_MISSING: _RESTORE,
-    Kind.ARCHIVE_DAMAGED: _RESTORE,
-    Kind.METADATA: _RESTORE + "; no content depends on it",
+    Kind.ARCHIVE_MISSING: _COPY + "restore {where} from a backup",
+    Kind.ARCHIVE_DAMAGED: _COPY + "restore {where} from a backup",
+    Kind.METADATA: _REPAIR + "; no content depends on it",
     Kind.PARITY: "remove it: it is made again while the store is mounted; no content depends on it",
     Kind.PARITY_MISSING: "mount the store: it is made then, as far as the log of the mount does not"
     " say why it cannot be",
-    Kind.HOT: "restore {where} from a backup of the store, or write these files again",
+    Kind.HOT: _COPY + "write these files again",
     Kind.CONTENT: "write these files again, or restore the store from a backup",
     Kind.EXTENTS: "write these files again, or restore the store from a backup",
     Kind.LOST: "bring them back from a copy with djafs validate -r --from DIR, write these files"
