@@ -264,6 +264,16 @@ def test_forged_recovery_data_is_not_used(world: World, data: bytes):
     assert not world.repair(world.content[:-1])
 
 
+def test_recovery_data_of_a_file_of_another_name_is_not_used(world: World, tmp_path: Path):
+    (tmp_path / "other").write_bytes(world.content)
+    command = ["par2", "create", "-q", "-q", "-s4096", "-c100", "-n1", "-aother.par2", "other"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    (data,) = tmp_path.glob("other.vol*")
+    shutil.copy(data, world.data)
+    assert world.check() == ["it is for a file named b'other'"]
+    assert not world.repair(world.content[:-1])
+
+
 def test_forged_packets_are_read_in_bounded_time(tmp_path: Path):
     path = tmp_path / "data.par2"
     head = struct.pack("<8sQ16s16s16s", b"PAR2\0PKT", 64, bytes(16), bytes(16), bytes(16))

@@ -179,11 +179,15 @@ def test_a_mount_clears_what_a_crash_left(small: SmallStore):
 
 def test_it_stays_when_its_archive_is_lost(small: SmallStore):
     small.protect()
-    content = Path(small.layout.archive(1)).read_bytes()
-    os.unlink(small.layout.archive(1))
+    files = [Path(path) for path in small.layout.archive_files(1)[:2]]
+    contents = [path.read_bytes() for path in files]
+    for path in files:
+        path.unlink()
+    shutil.copy(small.layout.archive_parity(1), small.layout.archive_parity(98))  # which goes
     small.reopen()
     assert protected(small) == ["00000001.tar.zst.par2"]
-    Path(small.layout.archive(1)).write_bytes(content)
+    for path, content in zip(files, contents, strict=True):
+        path.write_bytes(content)
 
 
 def test_validate_names_damage_of_it(small: SmallStore):
