@@ -27,6 +27,7 @@ LABELS = [
     "compaction.unlink", "compaction.unlink-djfm", "compaction.sync-directory",
     "lookup-close.create", "lookup-close.write", "lookup-close.sync", "lookup-close.rename",
     "lookup-close.sync-directory", "lookup-close.unlink",
+    "checkpoint.rename", "checkpoint.sync-directory", "checkpoint.unlink-log", "checkpoint.unlink",
     "recovery.open", "recovery.rewrite", "recovery.sync", "recovery.sync-directory",
     "store.mkdir", "store.create", "store.write", "store.sync", "store.rename",
     "reserve.create", "reserve.allocate", "reserve.rename",
@@ -63,7 +64,11 @@ class Killings:
         """Mount, check, write, be killed."""
         fault = self.fault()
         # Segments of the log are small, so that they are closed often.
-        self.mount.environment = {"DJAFS_TEST_FAULTS": fault, "DJAFS_TEST_LOG_SEGMENT": "20000"}
+        self.mount.environment = {
+            "DJAFS_TEST_FAULTS": fault,
+            "DJAFS_TEST_LOG_SEGMENT": "20000",
+            "DJAFS_TEST_LOG_INTERVAL": "0.1",
+        }
         try:
             self.mount.start()
         except (AssertionError, OSError) as error:

@@ -6,17 +6,25 @@ import contextlib
 import os
 import random
 from pathlib import Path
+from typing import Any
 
+from djafs.fuse import Request
+from djafs.mounting.durable import DurableCloseHandler
+from djafs.mounting.pressure import Pressure
 from djafs.packing.compaction import Limits
 from djafs.store.collector import Collector
 from djafs.store.log_keeper import LogKeeper
 from djafs.store.store import Store
 from djafs.testing.power_cut import Killed, PowerCut, PowerCutHost
+from rig.near_keeper import NearKeeper
 from rig.near_packer import NearPacker
 from rig.small_store import NOON, ROOT, SECOND
 
 State = dict[bytes, bytes]
 """The content of every file in the root, by name."""
+
+NO_COMMANDS: Any = None
+"""What an ioctl may ask for: nothing does here."""
 
 NAMES = [b"%d.json" % number for number in range(8)]
 
@@ -73,7 +81,7 @@ class Life:
         weights = {
             self.create: 6, self.append: 6, self.overwrite: 3, self.cut: 1, self.rename: 4,
             self.unlink: 2, self.sync: 3, self.flush: 2, self.pack: 2, self.roll: 1,
-            self.close_log: 1,
+            self.close_log: 1, self.checkpoint: 1, self.write_and_close: 3,
         }  # fmt: skip
         self.rng.choices(list(weights), list(weights.values()))[0]()
 
@@ -184,6 +192,29 @@ class Life:
     def close_log(self) -> None:
         assert self.store is not None
         LogKeeper(self.store).close_segments()
+
+    def checkpoint(self) -> None:
+        """Have a checkpoint made, and what it covers removed."""
+        assert self.store is not None
+        NearKeeper(self.store).checkpoint()
+        self.durable = len(self.states) - 1
+
+    def write_and_close(self) -> None:
+        """Append to a file through a mount with ``--durable close``, and close it."""
+        assert self.store is not None
+        name = self.some()
+        if name is None:
+            return
+        handler = DurableCloseHandler(self.store, NO_COMMANDS, lambda: None, Pressure(1 << 40))
+        request = Request()
+        request.nodeid = self.inode(name)
+        old, data = self.states[-1][name], self.content()
+        self.expect({**self.states[-1], name: old + data})
+        handler.write(request, 0, len(old), memoryview(data), 0, 0)
+        closing = handler.flush(request, 0)
+        assert closing is not None
+        closing.function()
+        self.durable = len(self.states) - 1
 
     def roll(self) -> None:
         assert self.store is not None

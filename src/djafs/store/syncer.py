@@ -191,7 +191,7 @@ class Syncer:
                     self.hindered = self.failure is not None or self.refused is not None
                     self._frozen.notify_all()
             changed = self.changed
-        self.make_durable(batch.position.seq if batch else changed)
+        self.make_durable(changed if batch is None else batch.position.seq)
         if batch is None:
             return
         try:

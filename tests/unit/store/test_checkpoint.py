@@ -18,6 +18,7 @@ from djafs.errors import LookupLogDamageError, PackingError
 from djafs.model import Calendar
 from djafs.store import checkpoints, replaying
 from djafs.store.log_keeper import LogKeeper, Pace
+from rig.near_keeper import NearKeeper
 from rig.small_store import DAY, ROOT, SECOND, TABLES, CopyingHost, SmallStore, rows_of
 
 
@@ -25,18 +26,6 @@ from rig.small_store import DAY, ROOT, SECOND, TABLES, CopyingHost, SmallStore, 
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookup_log, "SEGMENT", 4000)
     monkeypatch.setattr(checkpoint, "BLOCK", 10)
-
-
-class NearKeeper(LogKeeper):
-    """Makes checkpoints in this process."""
-
-    made = 0
-
-    def _write(self, number: int) -> None:
-        store = self._store
-        calendar = Calendar(store.identity.zone())
-        checkpoints.make(store.layout, store.identity.id, calendar, number, store.host)
-        self.made += 1
 
 
 def names(world: SmallStore) -> list[str]:
