@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from djafs.disk import sqlite
+from djafs.disk import sqlite, states
+from djafs.disk.content_writer import update_contents
+from djafs.disk.index import Index
+from djafs.disk.inode_writer import put_inodes
 from djafs.disk.layout import Layout
 from djafs.store.collector import Collector
 from djafs.store.store import Store
@@ -94,11 +98,40 @@ def flip(path: str, offset: int) -> None:
         file.write(bytes([byte ^ 0x10]))
 
 
-def sql(world: World, statement: str) -> None:
+def sql(world: World, change: str | Callable[[sqlite.Connection], None]) -> None:
+    """Change the index behind the store's back: a statement, or what does it."""
     db = sqlite.connect(world.layout.index)
-    db.execute(statement)
+    if callable(change):
+        change(db)
+    else:
+        db.execute(change)
     assert db.changes() > 0
     db.close()
+
+
+def set_inode(ino: int, **values: int) -> Callable[[sqlite.Connection], None]:
+    """Return what sets attributes of an inode in an index."""
+
+    def change(db: sqlite.Connection) -> None:
+        query = f"SELECT {states.INODE} FROM inode i WHERE ino = ?"
+        inode = states.inode_of(db.execute(query, (ino,)).fetchone())
+        for name, value in values.items():
+            assert getattr(inode, name) != value
+            setattr(inode, name, value)
+        put_inodes(db, [inode])
+
+    return change
+
+
+def set_content(cid: int, **values: int) -> Callable[[sqlite.Connection], None]:
+    """Return what sets fields of a content in an index."""
+
+    def change(db: sqlite.Connection) -> None:
+        found = Index(db).content(cid)
+        assert found is not None
+        update_contents(db, {cid: found._replace(**values)})
+
+    return change
 
 
 OLD_B, LIVE_B = "snapshots/2026/09/20/a/b.json", "live/a/b.json"

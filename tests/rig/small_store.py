@@ -195,5 +195,5 @@ def rows_of(db: sqlite.Connection) -> dict[str, list[tuple[object, ...]]]:
     found = {
         table: sorted(db.execute(f"SELECT * FROM {table}").fetchall(), key=repr) for table in TABLES
     }
-    found["inode"] = [row for row in found["inode"] if row[2]]
+    found["inode"] = [row for row in found["inode"] if row[1]]
     return found

@@ -13,7 +13,7 @@ from zlib import crc32
 import msgspec
 import zstandard
 
-from djafs.disk import sqlite
+from djafs.disk import rows, sqlite
 from djafs.disk.checkpoint_rows import Line, tables_of
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout, numbers
@@ -62,7 +62,7 @@ def checkpoint_lines(db: sqlite.Connection, store: str) -> Iterator[bytes]:
     counts: dict[str, int] = {}
     for name, table in tables_of(db).items():
         counts[name] = 0
-        found = filter(table.keeps, db.execute(table.select))
+        found = table.found()
         while some := [_encode(table.line_of(row)) for row in islice(found, BLOCK)]:
             counts[name] += len(some)
             block = b"\n".join(some) + b"\n"
@@ -158,11 +158,14 @@ def load(path: str, store: str, index: Index) -> Position:
     run = index.connection.execute
     try:
         for block in reader:
-            values = [(tables[line["row"]], line) for line in block]
+            found: dict[str, list[rows.Row]] = {}
+            for line in block:
+                name = line["row"]
+                found.setdefault(name, []).append(tables[name].row_of(line))
             run("BEGIN")
             try:
-                for table, line in values:
-                    run(table.insert, table.row_of(line))
+                for name, some in found.items():
+                    tables[name].add(some)
             finally:
                 run("COMMIT")
     except (KeyError, TypeError, ValueError, sqlite.ConstraintError) as error:
@@ -188,7 +191,7 @@ def compare(path: str, store: str, index: Index) -> int:
 
     def stored() -> Iterator[tuple[str, Any]]:
         for name, table in tables.items():
-            for row in filter(table.keeps, db.execute(table.select)):
+            for row in table.found():
                 yield name, row
 
     expected = stored()

@@ -6,19 +6,24 @@ does not have, are written as in the lookup log, and what only makes the index f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
-from zlib import crc32
 
 import msgspec
 
-from djafs.disk import rows, sqlite
+from djafs.disk import contents, rows, sqlite, states
+from djafs.disk.batch import ContentRow
+from djafs.disk.content_writer import update_contents
 from djafs.disk.hot_log import pack_checksums
+from djafs.disk.inode_writer import put_inodes
+from djafs.disk.names import provide_hash, put_names
 from djafs.disk.records import bytes_of, text_of
 from djafs.extents import Extent
+from djafs.model import Dentry
 
 Line = dict[str, Any]
 
-_DERIVED = {"hot", "hash"}
+_DERIVED = {"hot"}
 _NOT_STATE = {"schema", "segment", "offset", "seq", "chain", "open"}  # the first line has them
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -35,13 +40,20 @@ class Table:
         keys = sorted((column[5], column[1]) for column in info if column[5])
         order = ", ".join(key for _, key in keys)
         columns = ", ".join(self.columns)
-        self.select = f"SELECT {columns} FROM {name} ORDER BY {order}"
+        self._db = db
+        self._select = f"SELECT {columns} FROM {name} ORDER BY {order}"
         marks = ", ".join("?" * len(self.columns))
-        self.insert = f"INSERT OR REPLACE INTO {name} ({columns}) VALUES ({marks})"
+        self._insert = f"INSERT OR REPLACE INTO {name} ({columns}) VALUES ({marks})"
 
-    def keeps(self, row: rows.Row) -> bool:
-        """Return whether a row has a line: what says where in the log the index is, has none."""
-        return self.name != "state" or row[0] not in _NOT_STATE
+    def found(self) -> Iterator[rows.Row]:
+        """Yield the rows that have a line: what says where in the log the index is, has none."""
+        for row in self._db.execute(self._select):
+            if self.name != "state" or row[0] not in _NOT_STATE:
+                yield row
+
+    def add(self, found: list[rows.Row]) -> None:
+        """Enter rows."""
+        self._db.executemany(self._insert, found)
 
     def line_of(self, row: rows.Row) -> Line:
         """Return the fields of a row."""
@@ -73,7 +85,6 @@ class Table:
             values["hot"] = rows.hot_of(extents)
         if "name" in fields:
             values["name"] = bytes_of(fields.pop("name"))
-            values["hash"] = crc32(values["name"])
         if "sha256" in fields:
             values["digest"] = bytes.fromhex(fields.pop("sha256"))
         if "extra" in self.columns:
@@ -86,10 +97,73 @@ class Table:
         return tuple(values.get(column) for column in self.columns)
 
 
+class _Inodes(Table):
+    """Inodes, field by field."""
+
+    def __init__(self, db: sqlite.Connection, name: str) -> None:
+        super().__init__(db, name)
+        self.columns = rows.FIELDS.split(", ")
+
+    def found(self) -> Iterator[rows.Row]:
+        """Yield the fields of every inode."""
+        for row in self._db.execute(f"SELECT {states.INODE} FROM inode i ORDER BY ino"):
+            yield rows.fields_of(states.inode_of(row))
+
+    def add(self, found: list[rows.Row]) -> None:
+        """Enter inodes."""
+        put_inodes(self._db, [rows.inode_from(fields) for fields in found])
+
+
+class _Names(Table):
+    """Names, without their hashes."""
+
+    def __init__(self, db: sqlite.Connection, name: str) -> None:
+        super().__init__(db, name)
+        self.columns = ["parent", "cookie", "name", "ino", "begin", "made"]
+        provide_hash(db)
+
+    def found(self) -> Iterator[rows.Row]:
+        """Yield every name."""
+        columns = ", ".join(self.columns)
+        yield from self._db.execute(f"SELECT {columns} FROM dentry ORDER BY parent, cookie")
+
+    def add(self, found: list[rows.Row]) -> None:
+        """Enter names of directories that were entered before."""
+        names: dict[int, dict[bytes, Dentry | None]] = {}
+        for parent, cookie, name, ino, begin, made in found:
+            names.setdefault(parent, {})[name] = Dentry(ino, cookie, begin or 0, made or 0)
+        query = f"SELECT {states.INODE} FROM inode i WHERE ino = ?"
+        directories = [self._db.execute(query, (parent,)).fetchone() for parent in names]
+        put_names(self._db, names, {row[0]: states.inode_of(row) for row in directories if row})
+
+
+class _Contents(Table):
+    """Contents, one by one."""
+
+    def __init__(self, db: sqlite.Connection, name: str) -> None:
+        super().__init__(db, name)
+        self.columns = ["cid", *ContentRow._fields]
+
+    def found(self) -> Iterator[rows.Row]:
+        """Yield every content."""
+        for number, held in self._db.execute("SELECT row, held FROM content ORDER BY row"):
+            for cid, content in contents.unpack(number, held).items():
+                yield cid, *content
+
+    def add(self, found: list[rows.Row]) -> None:
+        """Enter contents."""
+        update_contents(self._db, {cid: ContentRow(*content) for cid, *content in found})
+
+
+_SPECIAL = {"inode": _Inodes, "dentry": _Names, "content": _Contents}
+_FROM_OTHERS = {"hot", "directory", "digest", "held"}  # tables that follow from others
+
+
 def tables_of(db: sqlite.Connection) -> dict[str, Table]:
     """Return all tables of an index by their names."""
     query = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid"
-    return {name: Table(db, name) for (name,) in db.execute(query).fetchall()}
+    names = [name for (name,) in db.execute(query).fetchall() if name not in _FROM_OTHERS]
+    return {name: _SPECIAL.get(name, Table)(db, name) for name in names}
 
 
 def _extent_fields(extent: Extent) -> list[Any]:

@@ -10,32 +10,32 @@ import os
 from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any
-from zlib import crc32
 
-from djafs.disk import rows, sqlite
+from djafs.disk import contents, rows, sqlite, states
 from djafs.disk.batch import ContentRow, Vacated
 from djafs.disk.layout import INDEX_SUFFIXES, Layout
 from djafs.disk.lookup_line import Position
 from djafs.disk.lost import NOWHERE
+from djafs.disk.names import by_name, hashes_of, key
 from djafs.errors import IndexDamageError
 from djafs.model import LIVE_ROOT, Dentry, Inode, Part
 
-SCHEMA = 2
+SCHEMA = 3
 """Changes whenever schema.sql does; an index of another schema is rebuilt."""
 
 DEPTH = 1 << 16
 """Directories that a path may go through: more is a cycle in a damaged store."""
 
-_DENTRY = (
-    "SELECT ino, cookie, begin, made, name FROM dentry INDEXED BY dentry_name"
-    " WHERE parent = ? AND hash = ?"
-)
-_INODE = f"SELECT {rows.INODE} FROM inode WHERE ino = ?"
+_DENTRY = by_name("d.ino, d.cookie, d.begin, d.made")
+_INODE = f"SELECT {states.INODE} FROM inode i WHERE ino = ?"
+_CONTENT = "SELECT held FROM content WHERE row = ?"
+_ALIKE = "SELECT row, held FROM digest JOIN content USING (row) WHERE prefix = ?"
+_HELD = "SELECT row, c.held FROM held JOIN content c USING (row) WHERE archive = ?"
 _LIST = (
     "SELECT cookie, name, ino FROM dentry WHERE parent = ? AND cookie > ? ORDER BY cookie LIMIT ?"
 )
 _LIST_PLUS = (
-    f"SELECT d.cookie, d.name, {', '.join('i.' + c for c in rows.INODE.split(', '))}"
+    f"SELECT d.cookie, d.name, {states.INODE}"
     " FROM dentry d CROSS JOIN inode i ON i.ino = d.ino"
     " WHERE d.parent = ? AND d.cookie > ? ORDER BY d.cookie LIMIT ?"
 )
@@ -132,21 +132,19 @@ class Index:
     def inode(self, ino: int) -> Inode | None:
         """Return an inode of the live tree."""
         row = self.connection.execute(_INODE, (ino,)).fetchone()
-        return rows.inode_of(row) if row else None
+        return states.inode_of(row) if row else None
 
     def dentry(self, parent: int, name: bytes) -> Dentry | None:
         """Return what ``name`` is in directory ``parent``."""
-        for ino, cookie, begin, made, stored in self.connection.execute(
-            _DENTRY, (parent, crc32(name))
-        ):
-            if stored == name:
-                return Dentry(ino, cookie, begin or 0, made or 0)
-        return None
+        row = self.connection.execute(_DENTRY, key(parent, name)).fetchone()
+        if row is None:
+            return None
+        ino, cookie, begin, made = row
+        return Dentry(ino, cookie, begin or 0, made or 0)
 
     def name_hashes(self, parent: int) -> set[int]:
         """Return the hashes of all names in a directory."""
-        query = "SELECT hash FROM dentry INDEXED BY dentry_name WHERE parent = ?"
-        return {value for (value,) in self.connection.execute(query, (parent,))}
+        return hashes_of(self.connection, parent)
 
     def entries(self, parent: int, after: int, limit: int) -> list[tuple[int, bytes, int]]:
         """Return (cookie, name, ino) of up to ``limit`` entries behind cookie ``after``."""
@@ -173,25 +171,53 @@ class Index:
 
     def content(self, cid: int) -> ContentRow | None:
         """Return where a content lies."""
-        row = self.connection.execute(
-            "SELECT digest, archive, at, size FROM content WHERE cid = ?", (cid,)
-        ).fetchone()
-        return ContentRow(*row) if row else None
+        row = self.connection.execute(_CONTENT, (contents.row_of(cid),)).fetchone()
+        return contents.pick(cid, row[0]) if row else None
 
     def find_content(self, digest: bytes) -> int | None:
         """Return the content that has this SHA-256; not one that is lost."""
-        row = self.connection.execute(
-            "SELECT cid FROM content WHERE substr(digest, 1, 8) = ? AND digest = ?"
-            " AND archive != ?",
-            (digest[:8], digest, NOWHERE),
-        ).fetchone()
-        return row[0] if row else None
+        for cid, _ in self.contents_with(digest):
+            return cid
+        return None
+
+    def contents_with(self, digest: bytes) -> Iterator[tuple[int, ContentRow]]:
+        """Yield the contents that have this SHA-256, and their numbers; not those that are lost."""
+        for number, held in self.connection.execute(_ALIKE, (contents.prefix_of(digest),)):
+            for cid, content in contents.unpack(number, held).items():
+                if content.digest == digest and content.archive != NOWHERE:
+                    yield cid, content
+
+    def contents(self) -> Iterator[tuple[int, ContentRow]]:
+        """Yield every content with its number, ascending."""
+        for number, held in self.connection.execute("SELECT row, held FROM content ORDER BY row"):
+            yield from contents.unpack(number, held).items()
+
+    def contents_of(self, archive: int) -> list[tuple[int, ContentRow]]:
+        """Return the contents of an archive with their numbers, in the order of its tar."""
+        found = [
+            (cid, content)
+            for number, held in self.connection.execute(_HELD, (archive,))
+            for cid, content in contents.unpack(number, held).items()
+            if content.archive == archive
+        ]
+        found.sort(key=lambda entry: entry[1].at)
+        return found
+
+    def archives(self) -> list[int]:
+        """Return the archives that the log knows, or has contents in."""
+        query = "SELECT archive FROM archive UNION SELECT archive FROM held ORDER BY archive"
+        return [number for (number,) in self.connection.execute(query)]
+
+    def is_used(self, archive: int) -> bool:
+        """Return whether there is any content in an archive."""
+        query = "SELECT 1 FROM held WHERE archive = ? LIMIT 1"
+        return self.connection.execute(query, (archive,)).fetchone() is not None
 
     def count_files(self, ino: int) -> int:
         """Return the names of regular files in and below directory ``ino``."""
         row = self.connection.execute(
-            "WITH RECURSIVE below(ino) AS (SELECT ? UNION SELECT inode.ino FROM inode JOIN below"
-            " ON inode.parent = below.ino) SELECT sum(files) FROM inode JOIN below USING (ino)",
+            "WITH RECURSIVE below(ino) AS (SELECT ? UNION SELECT d.ino FROM directory d JOIN below"
+            " ON d.parent = below.ino) SELECT sum(files) FROM directory JOIN below USING (ino)",
             (ino,),
         ).fetchone()
         return row[0] or 0
@@ -215,10 +241,10 @@ class Index:
 
     def smallest_hot_segment(self) -> int | None:
         """Return the smallest hot segment that anything in the index needs."""
-        tables = ("inode", "part", "version", "past_part")
+        tables = ("part", "version", "past_part")
         # In one statement, so of one state of the index: content moves between tables.
-        least = " UNION ALL ".join(
-            f"SELECT min(hot) AS hot FROM {table} WHERE hot IS NOT NULL" for table in tables
+        least = "SELECT min(segment) AS hot FROM hot" + "".join(
+            f" UNION ALL SELECT min(hot) FROM {table} WHERE hot IS NOT NULL" for table in tables
         )
         row = self.connection.execute(f"SELECT min(hot) FROM ({least})").fetchone()
         return None if row[0] is None else int(row[0])

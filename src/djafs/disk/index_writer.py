@@ -6,9 +6,8 @@ from bisect import bisect_right
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
-from zlib import crc32
 
-from djafs.disk import rows
+from djafs.disk import rows, states
 from djafs.disk.batch import (
     Batch,
     BindingEnded,
@@ -21,8 +20,11 @@ from djafs.disk.batch import (
     Swept,
     VersionClosed,
 )
+from djafs.disk.content_writer import update_contents
 from djafs.disk.index import Index
-from djafs.disk.sweeping import prepare, sweep
+from djafs.disk.inode_writer import put_inodes
+from djafs.disk.names import provide_hash, put_names
+from djafs.disk.sweeping import sweep
 from djafs.extents import Extent, slice_extent
 from djafs.model import LIVE_ROOT, Calendar, Inode
 
@@ -32,13 +34,10 @@ def _insert(table: str, columns: str) -> str:
     return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})"
 
 
-_INODE = _insert("inode", rows.INODE)
 _VERSION = _insert("version", rows.VERSION)
-_DENTRY = _insert("dentry", "parent, cookie, hash, name, ino, begin, made")
 _PART = _insert("part", "ino, part, version, extents, hot")
 _PAST_PART = _insert("past_part", "ino, part, until, extents, hot")
 _BINDING = _insert("binding", "parent, name, day, ino, made")
-_CONTENT = _insert("content", "cid, digest, archive, at, size")
 _PARENTS = (
     "SELECT parent FROM dentry WHERE ino = ? AND made = ?"
     " UNION SELECT parent FROM binding WHERE ino = ?"
@@ -74,7 +73,7 @@ class IndexWriter:
 
     def __init__(self, index: Index, calendar: Calendar) -> None:
         self._db = index.connection
-        prepare(self._db)
+        provide_hash(self._db)
         self._calendar = calendar
         self._apply_event: dict[type[Event], Callable[[Any], None]] = {
             VersionClosed: self._close_version,
@@ -86,6 +85,7 @@ class IndexWriter:
             Packed: self._repack,
             Swept: self._sweep,
         }
+        self._next_ino = index.state().get("ino", 0)  # from here on the index has none
         self._since: dict[int, int] = {}
         self._dated: list[Inode] = []  # states that began before they were recorded
         self._bound: dict[int, tuple[int, int]] = {}  # of names given in the batch: parent, made
@@ -102,6 +102,7 @@ class IndexWriter:
             self._note_days(batch)
             self._note_state(batch)
             self._db.execute("COMMIT")
+            self._next_ino = batch.next_ino
         except BaseException:
             if self._db.in_transaction:  # SQLite itself gives up when the disk is full
                 self._db.execute("ROLLBACK")
@@ -120,22 +121,10 @@ class IndexWriter:
 
     def _apply_live(self, batch: Batch) -> None:
         run = self._db.executemany
-        gone = [(ino,) for ino, inode in batch.inodes.items() if inode is None]
-        if gone:
-            run("DELETE FROM inode WHERE ino = ?", gone)
-            run("DELETE FROM part WHERE ino = ?", gone)
-        run(_INODE, [rows.inode_row(inode) for inode in batch.inodes.values() if inode])
+        self._apply_inodes(batch)
         if batch.removed:
             run("DELETE FROM dentry WHERE parent = ? AND cookie = ?", batch.removed)
-        run(
-            _DENTRY,
-            [
-                (parent, d.cookie, crc32(name), name, d.ino, d.begin or None, d.made or None)
-                for parent, names in batch.names.items()
-                for name, d in names.items()
-                if d
-            ],
-        )
+        put_names(self._db, batch.names, batch.inodes)
         if batch.parts:
             lost = [key for key, part in batch.parts.items() if part is None]
             run("DELETE FROM part WHERE ino = ? AND part = ?", lost)
@@ -149,10 +138,23 @@ class IndexWriter:
                 ],
             )
 
+    def _apply_inodes(self, batch: Batch) -> None:
+        run = self._db.executemany
+        gone = [(ino,) for ino, inode in batch.inodes.items() if inode is None]
+        if gone:
+            for table in ("inode", "part", "hot", "directory"):
+                run(f"DELETE FROM {table} WHERE ino = ?", gone)
+        changed = [inode for inode in batch.inodes.values() if inode]
+        # What is new has no row that could be left.
+        cold = [
+            (i.ino,) for i in changed if i.ino < self._next_ino and not states.is_hot(i.extents)
+        ]
+        run("DELETE FROM hot WHERE ino = ?", cold)
+        put_inodes(self._db, changed)
+
     def _apply_contents(self, batch: Batch) -> None:
         run = self._db.executemany
-        run("DELETE FROM content WHERE cid = ?", [(c,) for c, r in batch.contents.items() if not r])
-        run(_CONTENT, [(cid, *row) for cid, row in batch.contents.items() if row])
+        update_contents(self._db, batch.contents)
         run(
             "DELETE FROM archive WHERE archive = ?",
             [(number,) for number, row in batch.archives.items() if row is None],

@@ -1,8 +1,13 @@
-"""Rows of the index and what they stand for: conversion only (columns are in schema.sql)."""
+"""Rows of the index and what they stand for: conversion only (columns are in schema.sql).
+
+The *fields* of an inode, one for each thing that is known of it, are what checkpoints and
+comparisons speak of; its row is in djafs.disk.states.
+"""
 
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -11,11 +16,11 @@ from djafs.model import NEVER, Inode
 
 Row = tuple[Any, ...]
 
-INODE = (
+FIELDS = (
     "ino, mode, nlink, uid, gid, size, mtime, ctime, atime, last, version, floor, flags,"
     " extents, hot, parent, entries, files, extra"
 )
-"""Columns of ``inode`` in the order of :func:`inode_row` and :func:`inode_of`."""
+"""Names of the fields of :func:`fields_of` and :func:`inode_from`."""
 
 VERSION = (
     "ino, day, version, begin, mode, nlink, uid, gid, size, mtime, ctime, atime,"
@@ -23,7 +28,11 @@ VERSION = (
 )
 """Columns of ``version`` in the order of :func:`version_row` and :func:`version_of`."""
 
-_CONTENT, _EXPLICIT, _SEEN = 1, 2, 4
+HASH_SHIFT = 9
+"""Bits of the CRC-32 of a name that its hash does without: SQLite has the rest in 3 bytes."""
+
+CONTENT, EXPLICIT, SEEN = 1, 2, 4
+"""Bits of the flags of an inode."""
 
 
 class Extra(msgspec.Struct, omit_defaults=True, array_like=False):
@@ -64,8 +73,13 @@ def hot_of(extents: list[Extent]) -> int | None:
     return min(segments) if segments else None
 
 
-def inode_row(inode: Inode) -> Row:
-    """Return the row of table ``inode``."""
+def name_hash(name: bytes) -> int:
+    """Return the hash under which a name is found."""
+    return crc32(name) >> HASH_SHIFT
+
+
+def fields_of(inode: Inode) -> Row:
+    """Return the fields of an inode."""
     mtime, ctime = inode.mtime, inode.ctime
     extents = inode.extents
     return (
@@ -81,7 +95,7 @@ def inode_row(inode: Inode) -> Row:
         None if inode.last == ctime else inode.last,
         inode.version,
         None if inode.floor == NEVER else inode.floor,
-        inode.content * _CONTENT + inode.explicit * _EXPLICIT + inode.seen * _SEEN,
+        inode.content * CONTENT + inode.explicit * EXPLICIT + inode.seen * SEEN,
         pack_extents(extents) if extents else None,
         hot_of(extents) if extents else None,
         inode.parent or None,
@@ -91,8 +105,8 @@ def inode_row(inode: Inode) -> Row:
     )
 
 
-def inode_of(row: Row) -> Inode:
-    """Return the inode of a row of table ``inode``."""
+def inode_from(fields: Row) -> Inode:
+    """Return the inode that has these fields."""
     inode = Inode.__new__(Inode)
     (
         inode.ino,
@@ -114,15 +128,15 @@ def inode_of(row: Row) -> Inode:
         entries,
         files,
         extra,
-    ) = row
+    ) = fields
     inode.mtime = mtime
     inode.ctime = mtime if ctime is None else ctime
     inode.atime = mtime if atime is None else atime
     inode.last = inode.ctime if last is None else last
     inode.floor = NEVER if floor is None else floor
-    inode.content = bool(flags & _CONTENT)
-    inode.explicit = bool(flags & _EXPLICIT)
-    inode.seen = bool(flags & _SEEN)
+    inode.content = bool(flags & CONTENT)
+    inode.explicit = bool(flags & EXPLICIT)
+    inode.seen = bool(flags & SEEN)
     inode.extents = _extents(extents) if extents else []
     inode.parent, inode.entries, inode.files = parent or 0, entries or 0, files or 0
     inode.generation = 0

@@ -2,7 +2,7 @@
 -- Times are integer nanoseconds since the epoch, days are proleptic ordinals in the store's
 -- time zone, names are the bytes that the mount saw. NULL means "the usual": 0, none, empty.
 
-PRAGMA page_size = 4096;
+PRAGMA page_size = 8192;
 
 -- What the index stands for: 'schema', 'segment', 'offset', 'seq', 'chain' (the position in the
 -- log up to which it is applied), 'ino', 'content', 'archive' (the next numbers to give), 'hot'
@@ -15,44 +15,45 @@ CREATE TABLE state (
     value INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- Inodes that have a name, or are still held open without one (nlink = 0).
+-- Inodes that have a name, or are still held open without one (nlink = 0). `state` is all that is
+-- known of one, packed by disk/rows.py; its third and fourth byte are the mode. A row does not
+-- grow when the content is packed.
 CREATE TABLE inode (
-    ino     INTEGER PRIMARY KEY,
-    mode    INTEGER NOT NULL,
-    nlink   INTEGER NOT NULL,
-    uid     INTEGER NOT NULL,
-    gid     INTEGER NOT NULL,
-    size    INTEGER NOT NULL,
-    mtime   INTEGER NOT NULL,
-    ctime   INTEGER,           -- NULL: as mtime
-    atime   INTEGER,           -- NULL: as mtime
-    last    INTEGER,           -- recorded time of the last change; NULL: as ctime
-    version INTEGER NOT NULL,  -- counts up from 1
-    floor   INTEGER,           -- effective time of what this version replaces; NULL: nothing
-    flags   INTEGER NOT NULL,  -- 1 content, 2 explicit, 4 seen (model.Inode)
-    extents BLOB,              -- of part 0: MessagePack of a list of model extents
-    hot     INTEGER,           -- smallest hot segment that the extents need; NULL: none
-    parent  INTEGER,           -- of a directory
-    entries INTEGER,           -- of a directory: its names
-    files   INTEGER,           -- of a directory: its names of regular files
-    extra   BLOB               -- MessagePack of {rdev, target, xattrs, born}, where there are any
+    ino   INTEGER PRIMARY KEY,
+    nlink INTEGER NOT NULL,
+    state BLOB NOT NULL
 );
-CREATE INDEX inode_hot ON inode (hot, last) WHERE hot IS NOT NULL;
 CREATE INDEX inode_orphan ON inode (nlink) WHERE nlink = 0;
-CREATE INDEX inode_parent ON inode (parent) WHERE parent IS NOT NULL;
+
+-- Inodes with content in the hot log: all extents of their part 0.
+CREATE TABLE hot (
+    ino     INTEGER PRIMARY KEY,
+    segment INTEGER NOT NULL,  -- the smallest hot segment that the extents need
+    last    INTEGER NOT NULL,  -- recorded time of the inode's last change
+    extents BLOB NOT NULL      -- MessagePack of a list of extents
+);
+CREATE INDEX hot_segment ON hot (segment, last);
+
+-- Directories of the live tree, to go down it: what their inodes say.
+CREATE TABLE directory (
+    ino    INTEGER PRIMARY KEY,
+    parent INTEGER,            -- NULL: none
+    files  INTEGER NOT NULL    -- its names of regular files
+);
+CREATE INDEX directory_parent ON directory (parent);
 
 -- Names of the live tree, in the order in which directories list them.
 CREATE TABLE dentry (
     parent INTEGER NOT NULL,
     cookie INTEGER NOT NULL,
-    hash   INTEGER NOT NULL,   -- CRC-32 of the name
+    hash   INTEGER,            -- of the name (rows.name_hash); NULL in directories of few (names.py)
     name   BLOB NOT NULL,
     ino    INTEGER NOT NULL,
     begin  INTEGER,            -- when the binding began; NULL: with version `made` of its inode
     made   INTEGER,
     PRIMARY KEY (parent, cookie)
 ) WITHOUT ROWID;
-CREATE INDEX dentry_name ON dentry (parent, hash);
+CREATE INDEX dentry_name ON dentry (parent, hash) WHERE hash IS NOT NULL;
 CREATE INDEX dentry_ino ON dentry (ino);
 
 -- Parts 1 and up of files above 16 MiB.
@@ -135,16 +136,25 @@ CREATE TABLE day (
     day INTEGER PRIMARY KEY
 );
 
--- Contents of archives.
+-- Contents of archives, those of 24 successive numbers in a row, packed by disk/contents.py.
 CREATE TABLE content (
-    cid     INTEGER PRIMARY KEY,
-    digest  BLOB NOT NULL,     -- SHA-256
-    archive INTEGER NOT NULL,
-    at      INTEGER NOT NULL,  -- in the tar
-    size    INTEGER NOT NULL
+    row  INTEGER PRIMARY KEY,
+    held BLOB NOT NULL
 );
-CREATE INDEX content_digest ON content (substr(digest, 1, 8));
-CREATE INDEX content_archive ON content (archive, at);
+
+-- The rows of `content` with a SHA-256 that begins with these 3 bytes, as a signed number.
+CREATE TABLE digest (
+    prefix INTEGER NOT NULL,
+    row    INTEGER NOT NULL,
+    PRIMARY KEY (prefix, row)
+) WITHOUT ROWID;
+
+-- The rows of `content` with contents of an archive.
+CREATE TABLE held (
+    archive INTEGER NOT NULL,
+    row     INTEGER NOT NULL,
+    PRIMARY KEY (archive, row)
+) WITHOUT ROWID;
 
 CREATE TABLE archive (
     archive INTEGER PRIMARY KEY,

@@ -16,22 +16,20 @@ they hold no content.
 from __future__ import annotations
 
 import stat
-from zlib import crc32
 
-from djafs.disk import rows, sqlite
+from djafs.disk import sqlite, states
 from djafs.disk.batch import Swept
+from djafs.disk.names import by_name, key
 from djafs.model import SPAN, Calendar, Inode
 
-_LIVE = ", ".join("i." + column for column in rows.INODE.split(", "))
 _BINDINGS = (
-    f"SELECT b.parent, b.name, b.day, b.ino, d.begin, d.made, {_LIVE} FROM binding b"
-    " CROSS JOIN dentry d INDEXED BY dentry_name"
-    " ON d.parent = b.parent AND d.hash = crc32(b.name) AND d.name = b.name"
-    " CROSS JOIN inode i ON i.ino = d.ino WHERE b.ino BETWEEN ? AND ? AND NOT EXISTS"
-    " (SELECT 1 FROM binding l WHERE l.parent = b.parent AND l.name = b.name AND l.day > b.day)"
+    "SELECT b.parent, b.name, b.day, b.ino FROM binding b WHERE b.ino BETWEEN ? AND ?"
+    " AND NOT EXISTS (SELECT 1 FROM binding l WHERE l.parent = b.parent AND l.name = b.name"
+    " AND l.day > b.day)"
 )
+_LIVE_NAME = by_name(f"d.begin, d.made, {states.INODE}", "CROSS JOIN inode i ON i.ino = d.ino")
 _VERSIONS = (
-    f"SELECT v.day, {_LIVE} FROM version v CROSS JOIN inode i ON i.ino = v.ino"
+    f"SELECT v.day, {states.INODE} FROM version v CROSS JOIN inode i ON i.ino = v.ino"
     " WHERE v.ino BETWEEN ? AND ? AND i.nlink != 0"
 )
 _NAMELESS = (
@@ -41,6 +39,10 @@ _NAMELESS = (
     " AND NOT EXISTS (SELECT 1 FROM binding b WHERE b.ino = v.ino)"
     " AND v.ino NOT IN (SELECT ino FROM vacated)"
 )
+_DIRECTORY = (
+    f"SELECT 1 FROM version WHERE ino = ? AND mode & {0o170000} = {stat.S_IFDIR}"
+    " UNION ALL SELECT 1 FROM directory WHERE ino = ?"
+)
 _PARTS = (
     "DELETE FROM past_part WHERE ino BETWEEN ? AND ? AND NOT EXISTS (SELECT 1 FROM version v"
     " WHERE v.ino = past_part.ino AND v.version <= past_part.until AND v.version >"
@@ -49,16 +51,15 @@ _PARTS = (
 )
 
 
-def prepare(db: sqlite.Connection) -> None:
-    """Give a connection the functions that :func:`sweep` needs."""
-    db.create_scalar_function("crc32", crc32, 1, deterministic=True)
-
-
 def sweep(db: sqlite.Connection, calendar: Calendar, swept: Swept) -> None:
     """Remove what is out of reach among the rows of inodes ``first`` to ``last``."""
     span = (swept.first, swept.last)
-    for parent, name, day, ino, begin, made, *row in db.execute(_BINDINGS, span).fetchall():
-        live = rows.inode_of(tuple(row))
+    for parent, name, day, ino in db.execute(_BINDINGS, span).fetchall():
+        found = db.execute(_LIVE_NAME, key(parent, name)).fetchone()
+        if found is None:
+            continue
+        begin, made, *row = found
+        live = states.inode_of(tuple(row))
         if _is_settled(live, swept.t) and not _is_directory(db, ino):
             began = live.began(made) if made else begin or 0
             if calendar.day_of(began) == day:
@@ -67,7 +68,7 @@ def sweep(db: sqlite.Connection, calendar: Calendar, swept: Swept) -> None:
                     (parent, name, day),
                 )
     for day, *row in db.execute(_VERSIONS, span).fetchall():
-        live = rows.inode_of(tuple(row))
+        live = states.inode_of(tuple(row))
         if _is_settled(live, swept.t) and calendar.day_of(live.effective()) <= day:
             db.execute("DELETE FROM version WHERE ino = ? AND day = ?", (live.ino, day))
     nameless = db.execute(_NAMELESS, span).fetchall()
@@ -82,5 +83,4 @@ def _is_settled(live: Inode, t: int) -> bool:
 
 
 def _is_directory(db: sqlite.Connection, ino: int) -> bool:
-    query = "SELECT mode FROM version WHERE ino = ? UNION SELECT mode FROM inode WHERE ino = ?"
-    return any(stat.S_ISDIR(mode) for (mode,) in db.execute(query, (ino, ino)))
+    return db.execute(_DIRECTORY, (ino, ino)).fetchone() is not None

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from djafs.disk import tar
 from djafs.disk.archive_reader import Archives
+from djafs.disk.index import Index
 from djafs.errors import ArchiveDamageError
 from djafs.extents import ArchivedPiece
 from djafs.packing.plan import PackItem
@@ -20,6 +21,12 @@ class Held(NamedTuple):
     at: int
     size: int
     digest: bytes
+
+
+def held_in(index: Index, archive: int) -> list[Held]:
+    """Return the contents of an archive, in the order of its tar."""
+    found = index.contents_of(archive)
+    return [Held(cid, content.at, content.size, content.digest) for cid, content in found]
 
 
 Source = tuple[int, list[Held]]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
-from djafs.disk import rows
+from djafs.disk import rows, states
 from djafs.disk.index import DEPTH, Index
 from djafs.disk.lost import NOWHERE
 from djafs.errors import ArchiveDamageError
@@ -89,18 +89,16 @@ class Planner:
 
     def unsettled(self, cutoff: int) -> int:
         """Return how many inodes have hot content that changed after ``cutoff``."""
-        query = (
-            "SELECT count(*) FROM inode WHERE hot IS NOT NULL AND coalesce(last, ctime, mtime) > ?"
-        )
+        query = "SELECT count(*) FROM hot WHERE last > ?"
         return int(self._db.execute(query, (cutoff,)).fetchone()[0])
 
     def _candidates(self, cutoff: int) -> Iterator[tuple[Inode, int, list[Extent], bytes, bool]]:
         query = (
-            f"SELECT {rows.INODE} FROM inode WHERE hot IS NOT NULL"
-            " AND coalesce(last, ctime, mtime) <= ? ORDER BY hot LIMIT ?"
+            f"SELECT {states.INODE} FROM hot h CROSS JOIN inode i USING (ino)"
+            " WHERE h.last <= ? ORDER BY h.segment LIMIT ?"
         )
         for row in self._db.execute(query, (cutoff, MOST_ITEMS)).fetchall():
-            inode = rows.inode_of(row)
+            inode = states.inode_of(row)
             yield inode, 0, inode.extents, self._path(inode.ino), False
         query = "SELECT ino, part, extents FROM part WHERE hot IS NOT NULL ORDER BY hot LIMIT ?"
         for ino, part, extents in self._db.execute(query, (MOST_ITEMS,)).fetchall():

@@ -14,18 +14,20 @@ from typing import Any
 
 import setproctitle
 
-from djafs.disk import rows, sqlite
+from djafs.disk import rows, sqlite, states
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
 from djafs.errors import DjafsError
+from djafs.extents import Extent
 from djafs.packing import wire
 from djafs.packing.worker import NAME, NICE, end_with_parent
 
 PAGE = 4096
 """Rows read in one transaction."""
 
-_TABLES = (("inode", ("ino",)), ("part", ("ino", "part")), ("version", ("ino", "day")),
+_TABLES = (("part", ("ino", "part")), ("version", ("ino", "day")),
            ("past_part", ("ino", "part", "until")))  # fmt: skip
+_INODES = f"SELECT {states.INODE} FROM inode i WHERE ino > ? ORDER BY ino LIMIT {PAGE}"
 
 
 class Reached:
@@ -41,6 +43,12 @@ class Reached:
             self.bits.extend(bytes(place - len(self.bits) + 4096))
         self.bits[place] |= 1 << (cid & 7)
 
+    def add_all(self, extents: list[Extent]) -> None:
+        """Add the contents that some extents refer to."""
+        for extent in extents:
+            if not extent.segment:
+                self.add(extent.base)
+
     def __contains__(self, cid: int) -> bool:
         """Return whether a content is in the set."""
         place = cid >> 3
@@ -50,6 +58,11 @@ class Reached:
 def survey(db: sqlite.Connection) -> Reached:
     """Return every content that an extent of the index refers to."""
     reached = Reached()
+    ino = -1
+    while found := db.execute(_INODES, (ino,)).fetchall():
+        for row in found:
+            reached.add_all(states.inode_of(row).extents)
+        ino = found[-1][0]
     for table, key in _TABLES:
         columns = ", ".join(key)
         marks = ", ".join("?" * len(key))
@@ -60,9 +73,7 @@ def survey(db: sqlite.Connection) -> Reached:
         last: tuple[Any, ...] = (-1,) * len(key)
         while page := db.execute(query, last).fetchall():
             for stored, *_ in page:
-                for extent in rows.unpack_extents(stored):
-                    if not extent.segment:
-                        reached.add(extent.base)
+                reached.add_all(rows.unpack_extents(stored))
             last = page[-1][1:]
     return reached
 

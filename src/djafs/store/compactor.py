@@ -29,7 +29,7 @@ from djafs.disk.frame_cache import FrameCache
 from djafs.disk.index import Index
 from djafs.disk.records import Archive, Drop, Forget, Move, Record, Sweep
 from djafs.packing.compaction import ArchiveUse, Group, Limits, plan
-from djafs.packing.members import Held, Source, moving_items
+from djafs.packing.members import Held, Source, held_in, moving_items
 from djafs.packing.packer import Packer
 from djafs.packing.plan import PackPlan, PackResult
 from djafs.packing.survey import Reached
@@ -44,9 +44,6 @@ SWEEP = 20_000
 
 SURVEY = 10_000
 """Changes after which archives are surveyed again, at least; half the contents in any case."""
-
-_SIZES = "SELECT cid, size FROM content WHERE archive = ?"
-_HELD = "SELECT cid, at, size, digest FROM content WHERE archive = ? ORDER BY at"
 
 _log = logging.getLogger("djafs.packing")
 
@@ -73,6 +70,7 @@ class Compactor:
         survey: int = SURVEY,
     ) -> None:
         self._store, self._packer, self._level = store, packer, level
+        self._index = index
         self._db = index.connection
         self._limits = limits or Limits()
         self._survey_after = survey
@@ -134,28 +132,23 @@ class Compactor:
             if archive in self._damaged:
                 continue
             if reached is not None:
-                held = self._db.execute(_SIZES, (archive,)).fetchall()
-                size = sum(size for _, size in held)
-                live = sum(size for cid, size in held if cid in reached)
+                held = self._index.contents_of(archive)
+                size = sum(content.size for _, content in held)
+                live = sum(content.size for cid, content in held if cid in reached)
                 yield ArchiveUse(archive, members, len(held), size, live)
                 continue
             if archive not in self._known:
-                self._known[archive] = self._db.execute(
-                    "SELECT count(*), coalesce(sum(size), 0) FROM content WHERE archive = ?",
-                    (archive,),
-                ).fetchone()
+                held = self._index.contents_of(archive)
+                self._known[archive] = (len(held), sum(content.size for _, content in held))
             known, size = self._known[archive]
             yield ArchiveUse(archive, members, known, size, size)
-
-    def _held(self, archive: int) -> list[Held]:
-        return [Held(*row) for row in self._db.execute(_HELD, (archive,))]
 
     # Doing it
 
     def _compact(self, group: Group, reached: Reached | None, done: Compacted) -> None:
         """Make one archive of ``group``, or none if nothing in it is needed."""
         store = self._store
-        sources = [(archive, self._held(archive)) for archive in group]
+        sources = [(archive, held_in(self._index, archive)) for archive in group]
         held = {content.cid: content for _, contents in sources for content in contents}
 
         def is_needed(cid: int) -> bool:

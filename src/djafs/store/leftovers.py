@@ -21,7 +21,6 @@ from djafs.disk.index import Index
 from djafs.disk.layout import Layout, numbers
 
 _DROP = re.compile(rb'\{"op":"drop",.*"arc":(\d+)')
-_KNOWN = "SELECT 1 FROM archive WHERE archive = ? UNION SELECT 1 FROM content WHERE archive = ?"
 _RECENT = 2
 
 
@@ -30,9 +29,7 @@ def remove_leftovers(host: Host, layout: Layout, index: Index) -> None:
     present = {*numbers(layout.archives, "tar.zst"), *numbers(layout.archives, "djfm")}
     orphaned = set(numbers(layout.archives, "tar.zst.par2")) - present
     present |= orphaned
-    db = index.connection
-    unknown = present - {number for (number,) in db.execute("SELECT archive FROM archive")}
-    unknown = {number for number in unknown if not db.execute(_KNOWN, (number, number)).fetchone()}
+    unknown = present.difference(index.archives())
     needed = index.smallest_hot_segment()
     if not unknown or (needed and not os.path.exists(layout.hot_segment(needed))):
         return

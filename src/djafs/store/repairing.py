@@ -232,7 +232,6 @@ class _Commit:
     def _is_used(self, archive: int) -> bool:
         index = Index.open_read_only(self._store.layout)
         try:
-            query = "SELECT 1 FROM content WHERE archive = ? LIMIT 1"
-            return index.connection.execute(query, (archive,)).fetchone() is not None
+            return index.is_used(archive)
         finally:
             index.close()

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import threading
 from typing import NamedTuple
-from zlib import crc32
 
-from djafs.disk import rows
+from djafs.disk import rows, states
 from djafs.disk.index import Index
+from djafs.disk.names import by_name, key
 from djafs.extents import Extent
 from djafs.model import LIVE_ROOT, Calendar, Inode
 
-_LIVE = (
-    "SELECT d.name, d.cookie, d.begin, d.made, "
-    + ", ".join("i." + column for column in rows.INODE.split(", "))
-    + " FROM dentry d {} CROSS JOIN inode i ON i.ino = d.ino WHERE d.parent = ? AND "
+_COLUMNS = f"d.name, d.cookie, d.begin, d.made, {states.INODE}"
+_JOIN = "CROSS JOIN inode i ON i.ino = d.ino"
+_LIVE_NAME = by_name(_COLUMNS, _JOIN)
+_LIVE_PAGE = (
+    f"SELECT {_COLUMNS} FROM dentry d {_JOIN} WHERE d.parent = ? AND d.cookie > ?"
+    " ORDER BY d.cookie LIMIT ?"
 )
-_LIVE_NAME = _LIVE.format("INDEXED BY dentry_name") + "d.hash = ? AND d.name = ?"
-_LIVE_PAGE = _LIVE.format("") + "d.cookie > ? ORDER BY d.cookie LIMIT ?"
 _BINDINGS = "SELECT day, ino, made FROM binding WHERE parent = ? AND name = ? ORDER BY day"
 _VERSION = f"SELECT {rows.VERSION} FROM version WHERE ino = ?"
 
@@ -78,9 +78,9 @@ class Snapshots:
         """Return the state of an inode at the end of ``day``."""
         with self._lock:
             row = self._db.execute(
-                f"SELECT {rows.INODE} FROM inode WHERE ino = ? AND nlink > 0", (ino,)
+                f"SELECT {states.INODE} FROM inode i WHERE ino = ? AND nlink > 0", (ino,)
             ).fetchone()
-            return self._state(ino, rows.inode_of(row) if row else None, day)
+            return self._state(ino, states.inode_of(row) if row else None, day)
 
     def _state(self, ino: int, live: Inode | None, day: int) -> Inode | None:
         if live is not None and self._calendar.day_of(live.effective()) <= day:
@@ -98,10 +98,9 @@ class Snapshots:
     def version(self, state: Inode) -> Inode | None:
         """Return a state that :meth:`inode` once returned as the index holds it now."""
         with self._lock:
-            query = f"SELECT {rows.INODE} FROM inode WHERE ino = ? AND version = ?"
-            row = self._db.execute(query, (state.ino, state.version)).fetchone()
-            if row is not None:
-                return rows.inode_of(row)
+            live = self._index.inode(state.ino)
+            if live is not None and live.version == state.version:
+                return live
             row = self._db.execute(_VERSION + " AND version = ?", (state.ino, state.version))
             found = row.fetchone()
         return rows.version_of(found) if found else None
@@ -133,7 +132,7 @@ class Snapshots:
     def lookup(self, parent: int, name: bytes, day: int) -> Inode | None:
         """Return the state of what ``name`` in directory ``parent`` was at the end of ``day``."""
         with self._lock:
-            row = self._db.execute(_LIVE_NAME, (parent, crc32(name), name)).fetchone()
+            row = self._db.execute(_LIVE_NAME, key(parent, name)).fetchone()
             return self._resolve(parent, name, row, day)
 
     def _resolve(
@@ -142,7 +141,7 @@ class Snapshots:
         """Return what a name was, given its live row; ``past`` is False if it has no history."""
         spans = self._spans(parent, name) if past else []
         if row is not None:
-            live = rows.inode_of(row[4:])
+            live = states.inode_of(row[4:])
             if self._begin_day(row, live, spans) <= day:
                 return self._state(live.ino, live, day)
         begun = [span for span in spans if span.begin <= day]
@@ -216,7 +215,7 @@ class Snapshots:
         spans = self._spans(parent, row[0])
         if not spans:
             return True
-        return self._begin_day(row, rows.inode_of(row[4:]), spans) <= day
+        return self._begin_day(row, states.inode_of(row[4:]), spans) <= day
 
     def _add_past(self, found: list[Found], parent: int, name: bytes, limit: int, day: int) -> None:
         query = "SELECT min(name) FROM binding WHERE parent = ? AND name > ?"
@@ -225,7 +224,7 @@ class Snapshots:
             if following is None:
                 return
             name = following
-            row = self._db.execute(_LIVE_NAME, (parent, crc32(name), name)).fetchone()
+            row = self._db.execute(_LIVE_NAME, key(parent, name)).fetchone()
             if row is not None and self._is_live(parent, row, day):
                 continue
             state = self._resolve(parent, name, row, day)

@@ -12,10 +12,11 @@ from itertools import islice
 from typing import NamedTuple
 from zlib import crc32
 
-from djafs.disk import rows
+from djafs.disk import rows, states
 from djafs.disk.batch import Batch, ContentRow, PartClosed, Vacated
 from djafs.disk.index import Index
 from djafs.disk.lookup_line import Position
+from djafs.disk.rows import HASH_SHIFT
 from djafs.extents import PART
 from djafs.model import FIRST_COOKIE, LIVE_ROOT, Calendar, Dentry, Inode, Part
 
@@ -148,7 +149,7 @@ class Tree:
                 names = batch.names.get(parent)
                 if names is not None and name in names:
                     return names[name]
-        if crc32(name) not in self._hashes_of(parent):
+        if crc32(name) >> HASH_SHIFT not in self._hashes_of(parent):
             return None
         return self.index.dentry(parent, name)
 
@@ -166,7 +167,7 @@ class Tree:
             found = self.index.name_hashes(parent)
             for batch in (self.batch, self.frozen):
                 if batch is not None:  # the index will have them too
-                    found.update(map(crc32, batch.names.get(parent, ())))
+                    found.update(map(rows.name_hash, batch.names.get(parent, ())))
             while self._hashes and sum(map(len, self._hashes.values())) + len(found) > HASHES:
                 del self._hashes[next(iter(self._hashes))]
             self._hashes[parent] = found
@@ -209,7 +210,7 @@ class Tree:
             return found
         if ino in self.batch.inodes or (self.frozen is not None and ino in self.frozen.inodes):
             return self._load(ino)
-        return rows.inode_of(row)
+        return states.inode_of(row)
 
     def part(self, ino: int, number: int) -> Part | None:
         """Return part ``number`` (1 and up) of a file; it must not be changed."""
@@ -290,7 +291,7 @@ class Tree:
         hashes = self._hashes.get(parent)
         if hashes is not None:
             if len(hashes) < HASHES // 4:
-                hashes.add(crc32(name))
+                hashes.add(crc32(name) >> HASH_SHIFT)
             else:
                 del self._hashes[parent]
 

@@ -102,7 +102,7 @@ def test_the_index_has_no_part_in_it(world):
     keeper = NearKeeper(world.store)
     keeper.close_segments()
     tables = world.tables()
-    world.store.recovered.writing.connection.execute("UPDATE inode SET mode = 0 WHERE ino > 5")
+    world.store.recovered.writing.connection.execute("UPDATE inode SET nlink = 9 WHERE ino > 5")
     keeper.checkpoint()
     world.reopen(without_index=True)
     assert world.tables() == tables
@@ -239,7 +239,7 @@ def test_a_checkpoint_that_says_something_else_gets_no_name(world, tmp_path, mon
     def forge(db, store):
         twin = Index.create(str(tmp_path / "twin"))
         sqlite.copy(db, twin.connection)
-        twin.connection.execute("UPDATE inode SET uid = 5 WHERE ino = 4")
+        twin.connection.execute("UPDATE inode SET nlink = 5 WHERE ino = 4")
         yield from lines(twin.connection, store)
         twin.close()
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from djafs.disk import lookup_log, records
+from djafs.disk import lookup_log, records, sqlite
 from djafs.model import Calendar
 from djafs.tools.validation.findings import Kind, Severity
 from djafs.tools.validation.namespace import NamespaceCheck
 from djafs.tools.validation.workspace import Workspace
-from rig.dated_store import LIVE_B, OLD_B, World, flip, lines_of, sql
+from rig.dated_store import LIVE_B, OLD_B, World, flip, lines_of, set_content, set_inode, sql
+
+Change = str | Callable[[sqlite.Connection], None]
 
 # Index
 
@@ -47,18 +50,18 @@ def test_an_index_of_another_store(world: World, tmp_path: Path):
 @pytest.mark.parametrize(
     ("statement", "table", "affected"),
     [
-        ("UPDATE inode SET size = 7 WHERE ino = 5", "inode", ["live/c.json"]),
+        (set_inode(5, size=7), "inode", ["live/c.json"]),
         ("DELETE FROM dentry WHERE name = CAST('c.json' AS BLOB)", "dentry", ["live/c.json"]),
         ("UPDATE version SET mtime = 1 WHERE ino = 4", "version", [OLD_B]),
         ("DELETE FROM version WHERE ino = 4", "version", [OLD_B]),
-        ("UPDATE content SET at = 1536 WHERE cid = 2", "content", ["live/c.json"]),
+        (set_content(2, at=1536), "content", ["live/c.json"]),
         ("DELETE FROM archive", "archive", []),
         ("DELETE FROM day WHERE day = (SELECT min(day) FROM day)", "day", ["snapshots/2026/09/20"]),
         ("UPDATE state SET value = 4 WHERE key = 'ino'", "ino", []),
     ],
 )  # fmt: skip
 def test_rows_that_differ_from_the_log(
-    world: World, statement: str, table: str, affected: list[str]
+    world: World, statement: Change, table: str, affected: list[str]
 ):
     sql(world, statement)
     finding = world.only(Kind.INDEX_DIFFERS)
@@ -171,9 +174,9 @@ def test_a_directory_in_itself(open_world: World):
         ),
         ("UPDATE inode SET nlink = 3 WHERE ino = 4", ["wrong link counts: 1"], [LIVE_B]),
         ("UPDATE inode SET nlink = 3 WHERE ino = 3", ["wrong link counts: 1"], ["live/a"]),
-        ("UPDATE inode SET files = 3 WHERE ino = 2", ["wrong counts of entries: 1"], ["live"]),
+        (set_inode(2, files=3), ["wrong counts of entries: 1"], ["live"]),
         (
-            "UPDATE inode SET parent = 3 WHERE ino = 3",
+            set_inode(3, parent=3),
             ["directories with a wrong parent: 1", "directories out of reach: 1"],
             ["live/a"],
         ),
@@ -181,7 +184,7 @@ def test_a_directory_in_itself(open_world: World):
     ],
 )
 def test_namespaces_that_do_not_fit_together(
-    world: World, statement: str, what: list[str], affected: list[str]
+    world: World, statement: Change, what: list[str], affected: list[str]
 ):
     sql(world, statement)
     with Workspace(world.layout) as workspace:

@@ -66,8 +66,8 @@ class Maybe:
 
     def __init__(self, index: Index) -> None:
         self._bits = bytearray(_BYTES)
-        for (digest,) in index.connection.execute("SELECT digest FROM content"):
-            self.note(digest)
+        for _, content in index.contents():
+            self.note(content.digest)
 
     def note(self, digest: bytes) -> bool:
         """Note a digest; return False if the store did not have it, True may be a mistake."""

@@ -22,11 +22,11 @@ from djafs.disk.index import Index
 from djafs.disk.layout import Layout
 from djafs.disk.log_closing import drop_from_memory
 from djafs.errors import ArchiveDamageError, ParityError
+from djafs.packing.members import held_in
 from djafs.store.aside import Aside, write_durably
 from djafs.store.repairing import Replace
 
 _STEP = 1 << 20
-_CONTENTS = "SELECT at, size, digest FROM content WHERE archive = ?"
 
 
 class ArchiveRepair:
@@ -34,6 +34,7 @@ class ArchiveRepair:
 
     def __init__(self, host: Host, layout: Layout, aside: Aside, index: Index) -> None:
         self._host, self._layout, self._aside = host, layout, aside
+        self._index = index
         self._db = index.connection
         self.untried: set[int] = set()
         """Archives whose recovery data could not be used: they may yet be whole again."""
@@ -97,7 +98,7 @@ class ArchiveRepair:
         """Return whether a draft is what the archive was."""
         problems: list[ArchiveDamageError] = []
         scan = ArchiveScan(draft, problems.append)
-        known = set(self._db.execute(_CONTENTS, (archive,)))
+        known = {tuple(held[1:]) for held in held_in(self._index, archive)}
         members = 0
         for member in scan:
             members += 1

@@ -24,7 +24,7 @@ from djafs.disk.index import Index
 from djafs.disk.layout import Layout, numbers
 from djafs.disk.lost import NOWHERE, sum_in
 from djafs.errors import DamageError
-from djafs.packing.members import Held, moving_items
+from djafs.packing.members import Held, held_in, moving_items
 from djafs.packing.plan import PackItem, member_name
 from djafs.packing.survey import Reached, survey
 from djafs.store.aside import Aside
@@ -36,12 +36,7 @@ from djafs.tools.validate import Check
 
 Say = Callable[[str], None]
 
-_HELD = "SELECT cid, at, size, digest FROM content WHERE archive = ? ORDER BY at"
 _BAD = "SELECT cid FROM bad_content WHERE archive = ?"
-_SAME = (
-    "SELECT cid, archive, at FROM content WHERE substr(digest, 1, 8) = ? AND digest = ?"
-    " AND archive != 0"
-)
 _CHUNKS = (
     "SELECT b.segment, b.start, b.length, c.crc FROM bad_chunk b JOIN chunk c"
     " USING (segment, start, length) ORDER BY b.segment, b.start"
@@ -112,13 +107,10 @@ class ContentRepair:
 
     # What is needed, and where it was
 
-    def _held(self, archive: int) -> list[Held]:
-        return [Held(*row) for row in self._index.connection.execute(_HELD, (archive,))]
-
     def _lost(self) -> Iterator[tuple[int, Held]]:
         """Yield (archive, content) of what cannot be read and something refers to."""
         for archive, bad in self._bad.items():
-            for held in self._held(archive) if bad else ():
+            for held in held_in(self._index, archive) if bad else ():
                 if held.cid in bad and held.cid in self._reached:
                     yield archive, held
 
@@ -173,8 +165,7 @@ class ContentRepair:
 
     def _twin(self, held: Held) -> tuple[int, int] | None:
         """Return (archive, at) where the store has the same content, whole."""
-        found = self._index.connection.execute(_SAME, (held.digest[:8], held.digest))
-        for cid, archive, at in found.fetchall():
+        for cid, (_, archive, at, _) in self._index.contents_with(held.digest):
             if cid not in self._bad.get(archive, ()) and archive not in self._bad:
                 return archive, at
         return None
@@ -195,7 +186,7 @@ class ContentRepair:
 
     def _rewrite(self, archive: int) -> None:
         """Move what a damaged archive has, or what was found of it elsewhere, to a new one."""
-        held = self._held(archive)
+        held = held_in(self._index, archive)
         if not held and not os.path.lexists(self._layout.archive(archive)):
             self.steps.append(Retire(archive))
             return
@@ -241,7 +232,7 @@ class ContentRepair:
         """Bring back what was lost before, and hot bytes; both go to one new archive."""
         writing = Rewriting(self._host, self._layout, self._aside, "restored", NOWHERE)
         steps: list[AnyStep] = []
-        for held in self._held(NOWHERE):
+        for held in held_in(self._index, NOWHERE):
             if held.cid not in self._reached:
                 steps.append(Discard(held.cid, NOWHERE))
             elif (place := self._restored(held, writing)) is not None:

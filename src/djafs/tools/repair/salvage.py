@@ -13,8 +13,7 @@ import re
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from itertools import count, groupby
-from operator import itemgetter
+from itertools import count
 from typing import Any
 
 from djafs.disk import records
@@ -25,11 +24,12 @@ from djafs.disk.index import Index
 from djafs.disk.layout import Layout, numbers
 from djafs.disk.lookup_line import Position
 from djafs.disk.lookup_reader import Line
+from djafs.disk.lost import NOWHERE
 from djafs.disk.records import bytes_of, text_of
 from djafs.errors import ArchiveDamageError
 from djafs.extents import PART
 from djafs.model import LIVE_ROOT, Calendar
-from djafs.packing.members import Held, moving_items
+from djafs.packing.members import held_in, moving_items
 from djafs.packing.plan import PackItem, member_name
 from djafs.packing.survey import survey
 from djafs.store.plausible import NAME_MAX
@@ -43,10 +43,6 @@ _DIRECTORY = stat.S_IFDIR | 0o700
 _PART = re.compile(rb"(.*)\.part-(\d{5})", re.DOTALL)
 _HISTORY = b".djafs/"
 """Where archives have members that no live name belonged to."""
-_ORPHANS = (
-    "SELECT archive, cid, at, size, digest FROM content WHERE cid >= ? AND archive != 0"
-    " ORDER BY archive, at"
-)
 
 
 class Salvage(Rebuild):
@@ -199,10 +195,11 @@ class Salvage(Rebuild):
         self.settle()
         reached = survey(self.index.connection)
         archives = Archives(layout, FrameCache(10 << 20))
-        rows = self.index.connection.execute(_ORPHANS, (self.fresh,)).fetchall()
-        for number, held in groupby(rows, key=itemgetter(0)):
-            contents = [Held(*row[1:]) for row in held]
-            items = moving_items(archives, [(number, contents)], lambda cid: cid not in reached)
+        for number in self.index.archives():
+            held = [each for each in held_in(self.index, number) if each.cid >= self.fresh]
+            if number == NOWHERE or not held:
+                continue
+            items = moving_items(archives, [(number, held)], lambda cid: cid not in reached)
             for file in _files(item for item in items if not item.name.startswith(_HISTORY)):
                 self.restore(file, t)
         archives.close()
@@ -211,8 +208,8 @@ class Salvage(Rebuild):
     def _adopt_archive(self, path: str, number: int, t: int) -> None:
         db = self.index.connection
         row = db.execute("SELECT members FROM archive WHERE archive = ?", (number,)).fetchone()
-        query = "SELECT count(DISTINCT at) FROM content WHERE archive = ?"
-        if row is not None and row[0] <= db.execute(query, (number,)).fetchone()[0]:
+        known = {held.at for held in held_in(self.index, number)}
+        if row is not None and row[0] <= len(known):
             return
         found, members = [], 0
         problems: list[ArchiveDamageError] = []

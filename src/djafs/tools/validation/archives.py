@@ -14,20 +14,12 @@ from djafs.disk.index import Index
 from djafs.disk.layout import Layout
 from djafs.disk.lost import NOWHERE
 from djafs.errors import ArchiveDamageError
+from djafs.packing.members import Held, held_in
 from djafs.tools.validation.damage import Suspect
 from djafs.tools.validation.findings import Kind, Meter, unmeasured
 from djafs.tools.validation.workspace import Workspace
 
-_NUMBERS = "SELECT archive FROM archive UNION SELECT DISTINCT archive FROM content ORDER BY archive"
-_CONTENTS = "SELECT cid, at, size, digest FROM content WHERE archive = ? ORDER BY at"
 _MOST_METADATA = 1 << 20
-
-
-class _Content(NamedTuple):
-    cid: int
-    at: int
-    size: int
-    digest: bytes
 
 
 class _Sums(NamedTuple):
@@ -44,6 +36,7 @@ class ArchiveCheck:
         self, index: Index, layout: Layout, workspace: Workspace, meter: Meter = unmeasured
     ) -> None:
         self._meter = meter
+        self._index = index
         self._db = index.connection
         self._layout = layout
         self._workspace = workspace
@@ -53,9 +46,8 @@ class ArchiveCheck:
 
     def run(self) -> Iterator[Suspect]:
         """Yield what is wrong, archive by archive."""
-        numbers = [number for (number,) in self._db.execute(_NUMBERS)]
         total = self._db.execute("SELECT coalesce(sum(bytes), 0) FROM archive").fetchone()[0]
-        for number in numbers:
+        for number in self._index.archives():
             self._meter("archives", self.bytes, total, True)
             if number == NOWHERE:
                 yield self._lost()
@@ -69,10 +61,9 @@ class ArchiveCheck:
 
     def is_known(self, archive: int) -> bool:
         """Return whether the log still knows an archive."""
-        query = (
-            "SELECT 1 FROM archive WHERE archive = ? UNION SELECT 1 FROM content WHERE archive = ?"
-        )
-        return self._db.execute(query, (archive, archive)).fetchone() is not None
+        query = "SELECT 1 FROM archive WHERE archive = ?"
+        listed = self._db.execute(query, (archive,)).fetchone() is not None
+        return listed or self._index.is_used(archive)
 
     def _suspect(self, kind: Kind, path: str, number: int, noun: str) -> Suspect:
         where = os.path.relpath(path, self._layout.root)
@@ -122,11 +113,10 @@ class ArchiveCheck:
             problem.add(wrong)
             yield problem
 
-    def _contents(self, number: int) -> Iterator[_Content]:
-        for row in self._db.execute(_CONTENTS, (number,)):
-            yield _Content(*row)
+    def _contents(self, number: int) -> Iterator[Held]:
+        return iter(held_in(self._index, number))
 
-    def _match(self, scan: ArchiveScan, contents: Iterator[_Content], suspect: Suspect) -> _Sums:
+    def _match(self, scan: ArchiveScan, contents: Iterator[Held], suspect: Suspect) -> _Sums:
         """Pair the members with the contents that the log knows, both in the order of the tar."""
         members = size = 0
         wanted = next(contents, None)
@@ -141,7 +131,7 @@ class ArchiveCheck:
             wanted = next(contents, None)
         return _Sums(members, size)
 
-    def _compare(self, wanted: _Content, member: ScannedMember | None, suspect: Suspect) -> None:
+    def _compare(self, wanted: Held, member: ScannedMember | None, suspect: Suspect) -> None:
         self.contents += 1
         if member is not None and wanted[1:] == member[1:]:
             return
@@ -151,7 +141,7 @@ class ArchiveCheck:
             suspect.add(f"content {wanted.cid} at {wanted.at} of the tar is not there")
         self._spoil(wanted, suspect)
 
-    def _spoil(self, content: _Content, suspect: Suspect) -> None:
+    def _spoil(self, content: Held, suspect: Suspect) -> None:
         (where, number) = (suspect.archive, suspect.affected.number)
         self._workspace.scratch.execute(
             "INSERT OR IGNORE INTO bad_content VALUES (?, ?, ?)", (content.cid, where, number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from djafs.disk import rows, sqlite
+from djafs.disk import contents, rows, states
 from djafs.disk.index import Index
 from djafs.model import Calendar
 from djafs.tools.validation.damage import Suspect
@@ -22,20 +22,42 @@ _NAMED = "(SELECT 1 FROM inode i WHERE i.ino = p.ino AND i.nlink != 0)"
 class _Table(NamedTuple):
     """A table whose rows must be equal. The first ``key`` columns identify a row.
 
+    Rows that hold several things, or one that is packed, are told apart field by field: ``parts``
+    returns what is in one, each with the same ``key`` in front, and ``fields`` are its names.
     Inodes without a name are left out: the daemon lets them go without logging it.
     """
 
     name: str
     key: int
     query: str
+    parts: Callable[[Row], list[Row]] | None = None
+    fields: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """The names of what a row, or a part of it, consists of."""
+        columns = self.query.split(" FROM ")[0].removeprefix("SELECT ")
+        return (self.fields or columns).split(", ")
 
 
 _TABLES = (
-    _Table("inode", 1, f"SELECT {rows.INODE} FROM inode WHERE nlink != 0 ORDER BY ino"),
+    _Table(
+        "inode",
+        1,
+        f"SELECT {states.INODE} FROM inode i WHERE nlink != 0 ORDER BY ino",
+        lambda row: [rows.fields_of(states.inode_of(row))],
+        rows.FIELDS,
+    ),
+    _Table("hot", 1, f"SELECT ino, segment, last FROM hot p WHERE EXISTS {_NAMED} ORDER BY ino"),
+    _Table(
+        "directory",
+        1,
+        f"SELECT ino, parent, files FROM directory p WHERE EXISTS {_NAMED} ORDER BY ino",
+    ),
     _Table(
         "dentry",
         2,
-        "SELECT parent, cookie, hash, name, ino, begin, made FROM dentry ORDER BY parent, cookie",
+        "SELECT parent, cookie, name, ino, begin, made FROM dentry ORDER BY parent, cookie",
     ),
     _Table(
         "part",
@@ -49,7 +71,15 @@ _TABLES = (
         3,
         "SELECT ino, part, until, extents, hot FROM past_part ORDER BY ino, part, until",
     ),
-    _Table("content", 1, "SELECT cid, digest, archive, at, size FROM content ORDER BY cid"),
+    _Table(
+        "content",
+        1,
+        "SELECT row, held FROM content ORDER BY row",
+        lambda row: [(cid, *content) for cid, content in contents.unpack(*row).items()],
+        "cid, digest, archive, at, size",
+    ),
+    _Table("digest", 2, "SELECT prefix, row FROM digest ORDER BY prefix, row"),
+    _Table("held", 2, "SELECT archive, row FROM held ORDER BY archive, row"),
     _Table("archive", 1, "SELECT archive, members, bytes FROM archive ORDER BY archive"),
 )
 
@@ -91,35 +121,49 @@ class Comparison:
     def _compare(self, table: _Table, suspect: Suspect) -> None:
         left = self._stored.execute(table.query)
         right = self._made.execute(table.query)
-        for key, stored, made in self._pairs(left, right, table.key):
+        for key, stored, made in self._differences(table, left, right):
             if stored is None:
                 what = "the index does not have it"
             elif made is None:
                 what = "the log does not have it"
             else:
-                pairs = zip(left.description, stored, made, strict=True)
-                what = "differs in " + ", ".join(c[0] for c, one, other in pairs if one != other)
+                pairs = zip(table.names, stored, made, strict=True)
+                wrong = [name for name, one, other in pairs if one != other]
+                what = f"differs in {', '.join(wrong)}" if wrong else "is packed in another way"
             suspect.add(f"{table.name} {_shown(key)}: {what}")
             self._name(table.name, stored, made, suspect)
 
-    def _pairs(
-        self, left: sqlite.Cursor, right: sqlite.Cursor, key: int
+    def _differences(
+        self, table: _Table, left: Iterator[Row], right: Iterator[Row]
     ) -> Iterator[tuple[Row, Row | None, Row | None]]:
         """Yield what differs: (key, row on the left, row on the right)."""
-        one, other = left.fetchone(), right.fetchone()
+        for key, one, other in self._pairs(left, right, table.key):
+            if table.parts is None:
+                yield key, one, other
+            else:
+                some, others = _parts(table.parts, one), _parts(table.parts, other)
+                if some == others and some:
+                    yield some[0][: table.key], some[0], others[0]
+                yield from self._pairs(iter(some), iter(others), table.key)
+
+    def _pairs(
+        self, left: Iterator[Row], right: Iterator[Row], key: int
+    ) -> Iterator[tuple[Row, Row | None, Row | None]]:
+        one, other = next(left, None), next(right, None)
         while one is not None or other is not None:
             self.rows += 1
             if one == other:
-                one, other = left.fetchone(), right.fetchone()
+                one, other = next(left, None), next(right, None)
             elif other is None or (one is not None and _order(one[:key]) < _order(other[:key])):
+                assert one is not None
                 yield one[:key], one, None
-                one = left.fetchone()
+                one = next(left, None)
             elif one is None or one[:key] != other[:key]:
                 yield other[:key], None, other
-                other = right.fetchone()
+                other = next(right, None)
             else:
                 yield one[:key], one, other
-                one, other = left.fetchone(), right.fetchone()
+                one, other = next(left, None), next(right, None)
 
     def _name(self, table: str, stored: Row | None, made: Row | None, suspect: Suspect) -> None:
         for paths, row in ((self._stored_paths, stored), (self._made_paths, made)):
@@ -157,8 +201,18 @@ class Comparison:
                 yield Finding(Kind.INDEX_DIFFERS, "index.sqlite", what)
 
 
+def _parts(parts: Callable[[Row], list[Row]], row: Row | None) -> list[Row]:
+    """Return what is in a row: nothing if there is none, or it is damaged."""
+    if row is None:
+        return []
+    try:
+        return parts(row)
+    except (ValueError, TypeError):
+        return []
+
+
 def _dentry(paths: Paths, row: Row) -> Iterator[str]:
-    yield paths.entry(row[0], row[3])
+    yield paths.entry(row[0], row[2])
 
 
 _NAMES: dict[str, Callable[[Paths, Row], Iterator[str]]] = {

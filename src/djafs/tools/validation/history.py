@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from djafs.disk import rows
+from djafs.disk import states
 from djafs.disk.index import Index
 from djafs.model import Calendar
 from djafs.tools.validation.paths import EVER, Paths, day_path, shown
@@ -26,7 +26,7 @@ Difference = tuple[str, list[str]]  # what it is, and the paths affected
 
 _BINDINGS = "SELECT parent, name, day, ino, made FROM binding ORDER BY parent, name, day"
 _SINCE = "SELECT ino, day FROM since ORDER BY ino"
-_LIVE = f"SELECT {rows.INODE} FROM inode WHERE nlink != 0"
+_LIVE = f"SELECT {states.INODE} FROM inode i WHERE nlink != 0"
 
 
 class History:
@@ -121,7 +121,7 @@ class History:
         found = {day for (day,) in db.execute("SELECT DISTINCT day FROM binding")}
         found.update(day for (day,) in db.execute("SELECT DISTINCT day FROM version"))
         for row in db.execute(_LIVE):
-            found.add(self._calendar.day_of(rows.inode_of(row).effective()))
+            found.add(self._calendar.day_of(states.inode_of(row).effective()))
         return found
 
 

@@ -19,7 +19,7 @@ from djafs.tools.validation.findings import Kind, Meter, unmeasured
 from djafs.tools.validation.workspace import Workspace
 
 HOT_ROWS = (
-    "SELECT extents FROM inode WHERE hot IS NOT NULL AND nlink != 0",
+    "SELECT h.extents FROM hot h JOIN inode i USING (ino) WHERE nlink != 0",
     "SELECT p.extents FROM part p JOIN inode i USING (ino) WHERE p.hot IS NOT NULL AND nlink != 0",
     "SELECT extents FROM version WHERE hot IS NOT NULL",
     "SELECT extents FROM past_part WHERE hot IS NOT NULL",

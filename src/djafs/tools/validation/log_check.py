@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 
 import zstandard
 
+from djafs.disk import states
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
 from djafs.disk.lookup_line import Position
@@ -38,7 +39,7 @@ _POLL = 0.05
 METERED = 1024
 """Records between two looks at how far the check is."""
 
-_LAST_CHANGED = "SELECT ino FROM inode WHERE coalesce(last, ctime, mtime) BETWEEN ? AND ?"
+_INODES = f"SELECT {states.INODE} FROM inode i"
 
 Follow = Callable[[Index, Calendar], Rebuild]
 """Makes what follows the log, from where an index is."""
@@ -243,8 +244,9 @@ class LogCheck:
         affected = self._workspace.affected()
         if self._stored is not None:
             paths = Paths(self._stored, self._calendar)
-            for (ino,) in self._stored.connection.execute(_LAST_CHANGED, (gaps.begin, gaps.end)):
-                affected.add(paths.live(ino))
+            for row in self._stored.connection.execute(_INODES):
+                if gaps.begin <= states.inode_of(row).last <= gaps.end:
+                    affected.add(paths.live(row[0]))
         since, until = _time(gaps.begin), _time(gaps.end)
         what = f"damaged in {gaps.count} place(s): changes recorded between {since} and {until}"
         where = path[len(self._layout.root) + 1 :]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
-from djafs.disk import sqlite
+from djafs.disk import sqlite, states
 from djafs.disk.index import Index
+from djafs.disk.names import provide_hash
 from djafs.model import LIVE_ROOT, Calendar
 from djafs.tools.validation.findings import MOST_DETAILS, Finding, Kind
 from djafs.tools.validation.paths import Paths, shown
@@ -15,17 +16,12 @@ from djafs.tools.validation.workspace import Affected, Workspace
 
 Row = tuple[Any, ...]
 
-_DIRECTORY, _REGULAR, _TYPE = 0o040000, 0o100000, 0o170000
-
-_INODES = (
-    "SELECT ino, mode, nlink, parent, coalesce(entries, 0), coalesce(files, 0) FROM inode"
-    " WHERE nlink != 0 ORDER BY ino"
-)
+_INODES = f"SELECT {states.INODE} FROM inode i WHERE nlink != 0 ORDER BY ino"
 _NAMES = "SELECT ino, count(*), min(parent) FROM dentry GROUP BY ino ORDER BY ino"
 # CROSS JOIN: names in the order of their directories, so that nothing has to be sorted.
 _CHILDREN = (
-    f"SELECT d.parent, count(*), sum(i.mode & {_TYPE} = {_REGULAR}),"
-    f" sum(i.mode & {_TYPE} = {_DIRECTORY}) FROM dentry d CROSS JOIN inode i ON i.ino = d.ino"
+    f"SELECT d.parent, count(*), sum({states.IS_REGULAR}), sum({states.IS_DIRECTORY})"
+    " FROM dentry d CROSS JOIN inode i ON i.ino = d.ino"
     " GROUP BY d.parent ORDER BY d.parent"
 )
 _DANGLING = (
@@ -34,20 +30,28 @@ _DANGLING = (
 )
 _STRAY = (
     "SELECT parent, name, ino FROM dentry d WHERE NOT EXISTS"
-    f" (SELECT 1 FROM inode WHERE ino = d.parent AND nlink != 0 AND mode & {_TYPE} = {_DIRECTORY})"
+    f" (SELECT 1 FROM inode i WHERE i.ino = d.parent AND nlink != 0 AND {states.IS_DIRECTORY})"
 )
-_ALIKE = "SELECT parent, hash FROM dentry GROUP BY parent, hash HAVING count(*) > 1"
+_ALIKE = (
+    "SELECT parent, hash FROM dentry WHERE hash IS NOT NULL GROUP BY parent, hash"
+    " HAVING count(*) > 1"
+)
+_FEW = "SELECT parent, name, ino FROM dentry WHERE hash IS NULL ORDER BY parent"
+_HIDDEN = (
+    "SELECT parent, name, ino FROM dentry d WHERE hash IS NOT name_hash(name)"
+    " AND EXISTS (SELECT 1 FROM dentry WHERE parent = d.parent AND hash IS NOT NULL)"
+)
 _TWICE = (
     "SELECT name, max(ino) FROM dentry WHERE parent = ? AND hash = ?"
     " GROUP BY name HAVING count(*) > 1"
 )
 _PARTS = "SELECT DISTINCT ino FROM part p WHERE NOT EXISTS (SELECT 1 FROM inode WHERE ino = p.ino)"
 _BELOW = (
-    f"WITH RECURSIVE below(ino) AS (SELECT {LIVE_ROOT} UNION ALL SELECT i.ino FROM below"
-    f" JOIN inode i ON i.parent = below.ino WHERE i.ino != {LIVE_ROOT} AND i.nlink != 0) "
+    f"WITH RECURSIVE below(ino) AS (SELECT {LIVE_ROOT} UNION ALL SELECT d.ino FROM below"
+    f" JOIN directory d ON d.parent = below.ino WHERE d.ino != {LIVE_ROOT}) "
 )
 _LOST = (
-    f"{_BELOW}SELECT ino FROM inode WHERE mode & {_TYPE} = {_DIRECTORY} AND nlink != 0"
+    f"{_BELOW}SELECT ino FROM inode i WHERE {states.IS_DIRECTORY} AND nlink != 0"
     " AND ino NOT IN (SELECT ino FROM below)"
 )
 _NO_CHILDREN = (0, 0, 0)
@@ -74,6 +78,7 @@ class NamespaceCheck:
 
     def __init__(self, index: Index, calendar: Calendar, workspace: Workspace) -> None:
         self._db: sqlite.Connection = index.connection
+        provide_hash(self._db)
         self._paths = Paths(index, calendar)
         self._workspace = workspace
         self._problems: dict[str, _Problem] = {}
@@ -88,6 +93,9 @@ class NamespaceCheck:
         for parent, hashed in self._db.execute(_ALIKE):
             for name, ino in self._db.execute(_TWICE, (parent, hashed)).fetchall():
                 self._name("names that are there twice", parent, name, ino)
+        self._check_few()
+        for parent, name, ino in self._db.execute(_HIDDEN):
+            self._name("names that are not found", parent, name, ino)
         self._check_inodes()
         for (ino,) in self._db.execute(_PARTS):
             self._inode("contents without an inode", ino, "has parts, but does not exist")
@@ -97,18 +105,36 @@ class NamespaceCheck:
             what = f"{problem.noun}: {problem.count:,}"
             yield Finding(Kind.NAMESPACE, "", what, problem.affected, problem.details)
 
+    def _check_few(self) -> None:
+        """Look for names that are there twice in directories whose names have no hashes."""
+        for parent, names in groupby(self._db.execute(_FEW), lambda row: row[0]):
+            seen = set()
+            for _, name, ino in names:
+                if name in seen:
+                    self._name("names that are there twice", parent, name, ino)
+                seen.add(name)
+
     def _check_inodes(self) -> None:
         """Walk inodes, names by inode, and names by directory, side by side."""
         names = _Side(self._db.execute(_NAMES))
         children = _Side(self._db.execute(_CHILDREN))
         root = False
-        for ino, mode, nlink, parent, *counts in self._db.execute(_INODES):
+        for row in self._db.execute(_INODES):
             self.inodes += 1
+            ino, nlink = row[:2]
             links, above = names.at(ino) or (0, None)
             inside = children.at(ino) or _NO_CHILDREN
-            if mode & _TYPE == _DIRECTORY:
+            try:
+                inode = states.inode_of(row)
+            except ValueError as error:
+                self._inode("damaged inodes", ino, str(error))
+                continue
+            if inode.is_directory:
                 root = root or ino == LIVE_ROOT
-                self._check_directory(ino, nlink, (links, above, parent), inside, counts)
+                counts = [inode.entries, inode.files]
+                self._check_directory(
+                    ino, nlink, (links, above, inode.parent or None), inside, counts
+                )
             elif links != nlink:
                 self._inode("wrong link counts", ino, f"has {links} names, but {nlink} links")
         if self.inodes and not root:

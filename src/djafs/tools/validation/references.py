@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from djafs.disk import rows
+from djafs.disk import rows, states
 from djafs.disk.index import Index
 from djafs.extents import Extent
 from djafs.model import Calendar
@@ -21,7 +21,7 @@ from djafs.tools.validation.findings import Kind
 from djafs.tools.validation.paths import Paths
 from djafs.tools.validation.workspace import Workspace
 
-_LIVE = "SELECT extents, ino FROM inode WHERE extents IS NOT NULL AND nlink != 0"
+_LIVE = f"SELECT {states.INODE} FROM inode i WHERE nlink != 0"
 _PART = (
     "SELECT p.extents, p.ino, p.part, p.version FROM part p JOIN inode i USING (ino)"
     " WHERE i.nlink != 0"
@@ -63,40 +63,52 @@ class References:
 
     def run(self) -> list[Suspect]:
         """Read every list of extents; return the suspects that were found on the way."""
-        self._pass(_LIVE, self._live)
+        self._pass_live()
         self._pass(_PART, self._part)
         self._pass(_VERSION, lambda key: self._paths.past(*key))
         self._pass(_PAST_PART, lambda key: self._paths.past_part(*key))
         return [suspect for suspect in (self.unknown, self.malformed) if suspect.count]
-
-    def _live(self, key: Key) -> Iterator[str]:
-        return self._paths.live(key[0])
 
     def _part(self, key: Key) -> Iterator[str]:
         ino, _, version = key
         yield from self._paths.live(ino)
         yield from self._paths.past_of_part(ino, version)
 
-    def _pass(self, query: str, paths: Callable[..., Iterator[str]]) -> None:
-        for stored, *key in self._index.connection.execute(query):
-            self.lists += 1
-            hit = self._check(stored, key)
-            if hit:
-                affected = list(paths(tuple(key)))
-                for suspect in hit:
-                    suspect.needed = True
-                    suspect.affected.add(affected)
+    def _pass_live(self) -> None:
+        for row in self._index.connection.execute(_LIVE):
+            self._examine(row[:1], lambda row: states.inode_of(row).extents, row, self._paths.live)
 
-    def _check(self, stored: bytes, key: list[Any]) -> list[Suspect]:
-        """Return the suspects that some extents lead to."""
+    def _pass(self, query: str, paths: Callable[[Key], Iterator[str]]) -> None:
+        for stored, *key in self._index.connection.execute(query):
+            self._examine(tuple(key), rows.unpack_extents, stored, lambda *key: paths(key))
+
+    def _examine(
+        self,
+        key: Key,
+        extents_of: Callable[[Any], list[Extent]],
+        stored: Any,  # noqa: ANN401
+        paths: Callable[..., Iterator[str]],
+    ) -> None:
+        """Attach the paths of one list of extents to the suspects that it leads to."""
+        self.lists += 1
         try:
-            extents = rows.unpack_extents(stored)
+            extents = extents_of(stored)
             problem = extents_problem(extents)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError) as error:
             extents, problem = [], str(error)
         if problem is not None:
             self.malformed.add(f"inode {key[0]}: {problem}")
-            return [self.malformed]
+            hit = [self.malformed]
+        else:
+            hit = self._suspects_of(extents)
+        if hit:
+            affected = list(paths(*key))
+            for suspect in hit:
+                suspect.needed = True
+                suspect.affected.add(affected)
+
+    def _suspects_of(self, extents: list[Extent]) -> list[Suspect]:
+        """Return the suspects that some extents lead to."""
         hit: list[Suspect] = []
         for extent in extents:
             if extent.segment == 0:

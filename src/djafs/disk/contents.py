@@ -1,0 +1,120 @@
+"""Contents of archives as the index keeps them: some of successive numbers in one row.
+
+Conversion only. Contents of one archive are given successive numbers in the order of its tar, so
+that what they have in common stands once (docs/formats/index.md, "Contents").
+"""
+
+from __future__ import annotations
+
+import struct
+
+from djafs.disk.batch import ContentRow
+
+GROUP = 24
+"""Contents in a row, which is such that rows of usual contents fill a page."""
+
+PREFIX = 3
+"""Bytes of a SHA-256 by which the rows are found that may have it."""
+
+_DIGEST = 32
+# Which are there; the least archive, at, size; their forms; whether at is exact.
+_HEAD = struct.Struct(">I3Q4B")
+_CODES = ((1, ""), (1 << 16, "H"), (1 << 32, "I"), (1 << 64, "Q"))  # for numbers below
+_WIDTHS = {"": 0, "H": 2, "I": 4, "Q": 8}
+_BLOCK = 512  # of a tar: contents begin at multiples of it
+
+
+def row_of(cid: int) -> int:
+    """Return the number of the row that has a content."""
+    return cid // GROUP
+
+
+def prefix_of(digest: bytes) -> int:
+    """Return what the rows with a SHA-256 are found by."""
+    return int.from_bytes(digest[:PREFIX], "big", signed=True)
+
+
+def pack(row: int, held: dict[int, ContentRow]) -> bytes:
+    """Return the contents of a row as stored; ``held`` has them by their numbers, at least one."""
+    order = sorted(held)
+    present = 0
+    for cid in order:
+        present |= 1 << cid - row * GROUP
+    contents = [held[cid] for cid in order]
+    unit = 1 if any(content.at % _BLOCK for content in contents) else _BLOCK
+    columns = (
+        [content.archive for content in contents],
+        [content.at // unit for content in contents],
+        [content.size for content in contents],
+    )
+    bases, forms, packed = [], [], []
+    for column in columns:
+        base, most = min(column), max(column)
+        form = next(n for n, (end, _) in enumerate(_CODES) if most - base < end)
+        bases.append(base)
+        forms.append(form)
+        if form:
+            code = f">{len(column)}{_CODES[form][1]}"
+            packed.append(struct.pack(code, *[value - base for value in column]))
+    head = _HEAD.pack(present, *bases, *forms, unit == 1)
+    return b"".join([head, *packed, *[content.digest for content in contents]])
+
+
+def unpack(row: int, stored: bytes) -> dict[int, ContentRow]:
+    """Return the contents of a row by their numbers (raises ValueError for what is none)."""
+    present, columns, digests = _parse(row, stored)
+    numbers = [row * GROUP + slot for slot in range(GROUP) if present >> slot & 1]
+    values = [
+        [base + value for value in struct.unpack_from(f">{len(numbers)}{code}", stored, place)]
+        if code
+        else [base] * len(numbers)
+        for base, code, place in columns
+    ]
+    unit = _unit(stored)
+    found = {}
+    for cid, archive, at, size in zip(numbers, *values, strict=True):
+        found[cid] = ContentRow(stored[digests : digests + _DIGEST], archive, at * unit, size)
+        digests += _DIGEST
+    return found
+
+
+def pick(cid: int, stored: bytes) -> ContentRow | None:
+    """Return one content of the row that may have it (raises ValueError for what is no row)."""
+    row, slot = divmod(cid, GROUP)
+    present, columns, digests = _parse(row, stored)
+    if not present >> slot & 1:
+        return None
+    number = bin(present & (1 << slot) - 1).count("1")
+    archive, at, size = (
+        base + struct.unpack_from(">" + code, stored, place + number * _WIDTHS[code])[0]
+        if code
+        else base
+        for base, code, place in columns
+    )
+    digests += number * _DIGEST
+    return ContentRow(stored[digests : digests + _DIGEST], archive, at * _unit(stored), size)
+
+
+_Column = tuple[int, str, int]  # least value, code of what is added to it, where that begins
+
+
+def _parse(row: int, stored: bytes) -> tuple[int, list[_Column], int]:
+    """Return which contents a row has, its columns, and where the digests begin."""
+    try:
+        present, archive, at, size, *forms = _HEAD.unpack_from(stored)
+        count = bin(present).count("1")
+        columns = []
+        place = _HEAD.size
+        for base, form in zip((archive, at, size), forms, strict=False):
+            code = _CODES[form][1]
+            columns.append((base, code, place))
+            place += count * _WIDTHS[code]
+    except (struct.error, IndexError, TypeError) as error:
+        raise ValueError(f"row {row} of contents is damaged: {error}") from error
+    if not present or present >> GROUP or len(stored) != place + count * _DIGEST:
+        raise ValueError(f"row {row} of contents is damaged: it has {len(stored)} bytes")
+    return present, columns, place
+
+
+def _unit(stored: bytes) -> int:
+    return 1 if stored[_HEAD.size - 1] else _BLOCK
