@@ -186,6 +186,8 @@ class _Commit:
 
     def _publish(self, step: Publish) -> None:
         store, draft = self._store, self._path(step.draft)
+        if self._archive != NOWHERE:
+            store.syncer.flush()  # a crash leaves one archive at most that the log does not know
         with store.guard:
             number = store.tree.next_archive
         metadata = msgspec.structs.replace(step.metadata, archive=number)
