@@ -12,6 +12,14 @@ import os
 import shutil
 
 
+def no_follow(path: str, flags: int) -> int:
+    """Open a file of a store for reading, as ``opener`` of :func:`open`.
+
+    Never through a symbolic link, and without waiting at a pipe: no store of ours has these.
+    """
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
 class Host:
     """Plain calls to the operating system."""
 

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import zstandard
 
+from djafs.disk.host import no_follow
 from djafs.disk.layout import Layout, numbers
 from djafs.errors import LookupLogDamageError
 
@@ -41,7 +42,7 @@ def open_compressed(path: str) -> BinaryIO:
 
 def _open(path: str) -> BinaryIO:
     try:
-        return open(path, "rb", opener=_no_follow)
+        return open(path, "rb", opener=no_follow)
     except OSError as error:
         raise LookupLogDamageError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -87,8 +88,3 @@ class _Inflated(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
-
-
-def _no_follow(path: str, flags: int) -> int:
-    # Not to wait for a writer, if someone has put a named pipe there.
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
+from djafs.disk.host import no_follow
+
 _MAGIC = b"PAR2\0PKT"
 _HEAD = struct.Struct("<8sQ16s16s16s")  # magic, length, MD5 of what follows, set, type
 _UNHASHED = 32  # bytes of the head before the set
@@ -66,7 +68,7 @@ def scan(path: str) -> Scanned:
     found = Scanned()
     told: dict[bytes, set[_Packet]] = {}
     recovery: set[tuple[bytes, int, bytes]] = set()
-    with open(path, "rb", opener=_no_follow) as file:
+    with open(path, "rb", opener=no_follow) as file:
         for packet in _packets(file, found.problems):
             if packet.type == _RECOVERY:
                 recovery.add((packet.set, packet.size, packet.body[:4]))
@@ -81,10 +83,6 @@ def scan(path: str) -> Scanned:
     if not found.recovery:
         found.problems.append("it has no recovery blocks")
     return found
-
-
-def _no_follow(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _packets(file: BinaryIO, problems: list[str]) -> Iterator[_Packet]:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from math import ceil
 
 from djafs.disk import par2
-from djafs.disk.host import Host
+from djafs.disk.host import Host, no_follow
 from djafs.disk.layout import Layout
 from djafs.errors import ArchiveDamageError, ParityError
 
@@ -133,7 +133,7 @@ def check(layout: Layout, number: int, *, whole: bool) -> list[str]:
     if said.name != os.fsencode(os.path.basename(archive)):
         found.problems.append(f"it is for a file named {said.name!r}")
     elif whole:
-        with open(archive, "rb") as file:
+        with open(archive, "rb", opener=no_follow) as file:
             beginning = hashlib.md5(file.read(par2.BEGINNING), usedforsecurity=False)
             size = os.fstat(file.fileno()).st_size
         if (size, beginning.digest()) != (said.size, said.beginning):
@@ -271,7 +271,7 @@ def _verified(archive: str, sha256: str) -> bytes:
 def _digests(path: str) -> tuple[str, bytes]:
     """Return the SHA-256 of a file in hexadecimal, and its MD5."""
     sha, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=no_follow) as file:
         while piece := file.read(_STEP):
             sha.update(piece)
             md5.update(piece)

@@ -13,11 +13,11 @@ import sys
 import setproctitle
 
 from djafs.disk import archive_metadata, parity
-from djafs.disk.host import Host
+from djafs.disk.host import Host, no_follow
 from djafs.disk.layout import Layout
 from djafs.errors import ArchiveDamageError, DjafsError
 from djafs.packing import wire
-from djafs.packing.worker import NAME, NICE, end_with_parent
+from djafs.packing.worker import NAME, NICE, answer, end_with_parent
 
 
 def make(
@@ -34,7 +34,7 @@ def make(
     """
     path = layout.archive_metadata(number)
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=no_follow) as file:
             metadata = archive_metadata.decode(file.read(1 << 20), path)
     except FileNotFoundError:
         raise ArchiveDamageError(f"archive metadata {path} is missing") from None
@@ -57,12 +57,7 @@ def main() -> int:
         message = wire.encode("made", made)
     except (DjafsError, OSError) as error:
         message = wire.encode("error", str(error), 0)
-    try:
-        with os.fdopen(1, "wb") as target:
-            target.write(message)
-    except BrokenPipeError:
-        pass  # the daemon does not want the result any more
-    return 0
+    return answer(message)
 
 
 if __name__ == "__main__":

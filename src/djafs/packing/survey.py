@@ -20,7 +20,7 @@ from djafs.disk.layout import Layout
 from djafs.errors import DjafsError
 from djafs.extents import Extent
 from djafs.packing import wire
-from djafs.packing.worker import NAME, NICE, end_with_parent
+from djafs.packing.worker import NAME, NICE, answer, end_with_parent
 
 PAGE = 4096
 """Rows read in one transaction."""
@@ -91,12 +91,7 @@ def main() -> int:
         message = wire.encode("reached", bytes(survey(index.connection).bits))
     except (DjafsError, sqlite.Error) as error:
         message = wire.encode("error", str(error), 0)
-    try:
-        with os.fdopen(1, "wb") as target:
-            target.write(message)
-    except BrokenPipeError:
-        pass  # the daemon does not want the result any more
-    return 0
+    return answer(message)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,16 @@ def end_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def answer(message: bytes) -> int:
+    """Write the one message of a process that was asked something; return its exit status."""
+    try:
+        with os.fdopen(1, "wb") as target:
+            target.write(message)
+    except BrokenPipeError:
+        pass  # the daemon does not want the result any more
+    return 0
+
+
 def serve(source: BinaryIO, target: BinaryIO, open_finder: Callable[[Layout], Known]) -> int:
     """Carry out the plan in ``source``, write the result to ``target``; return an exit status."""
     try:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from djafs.disk.host import Host
+from djafs.disk.host import Host, no_follow
 from djafs.disk.layout import Layout, is_parity_workspace
 from djafs.disk.legacy_layout import is_legacy
 from djafs.errors import LockedError, NewerFormatError, NotAStoreError, UsageError
@@ -61,7 +61,7 @@ def read_identity(layout: Layout) -> Identity:
     Raises NotAStoreError when there is none, NewerFormatError when this version cannot read it.
     """
     try:
-        with open(layout.identity, "rb", opener=_no_follow) as file:
+        with open(layout.identity, "rb", opener=no_follow) as file:
             fields = json.loads(file.read(1 << 20))
         number = fields["format"]
         if isinstance(number, int) and number > FORMAT:
@@ -75,10 +75,6 @@ def read_identity(layout: Layout) -> Identity:
         raise NotAStoreError(f"{layout.root} is not a djafs store: it has no djafs.json") from error
     except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
         raise NotAStoreError(f"{layout.identity} cannot be read: {error}") from error
-
-
-def _no_follow(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def check_time_zone(layout: Layout, time_zone: str) -> None:

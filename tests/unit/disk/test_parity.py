@@ -274,6 +274,21 @@ def test_recovery_data_of_a_file_of_another_name_is_not_used(world: World, tmp_p
     assert not world.repair(world.content[:-1])
 
 
+def test_links_and_pipes_are_not_followed(world: World, tmp_path: Path):
+    os.rename(world.archive, tmp_path / "elsewhere")
+    world.archive.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"):
+        parity.create(world.layout, 17, 10, world.sha256)
+    assert not parity.repair(world.layout, 17, os.fspath(world.into), SIZE)
+    os.rename(world.data, tmp_path / "data")
+    world.data.symlink_to(tmp_path / "data")
+    with pytest.raises(OSError, match="symbolic links"):
+        world.check()
+    world.data.unlink()
+    os.mkfifo(world.data)
+    assert world.check() == ["it does not say which file it is for"]
+
+
 def test_forged_packets_are_read_in_bounded_time(tmp_path: Path):
     path = tmp_path / "data.par2"
     head = struct.pack("<8sQ16s16s16s", b"PAR2\0PKT", 64, bytes(16), bytes(16), bytes(16))
