@@ -180,6 +180,11 @@ def test_a_directory_in_itself(open_world: World):
             ["directories with a wrong parent: 1", "directories out of reach: 1"],
             ["live/a"],
         ),
+        (
+            "UPDATE dentry SET hash = 1 WHERE ino = 5",
+            ["names that are not found: 3"],
+            ["live/a", "live/c.json", "live/hot.json"],
+        ),
         ("INSERT INTO part VALUES (9, 1, 1, x'90', NULL)", ["contents without an inode: 1"], []),
     ],
 )
