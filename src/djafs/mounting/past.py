@@ -1,8 +1,9 @@
 """``snapshots/``: the mount's root and everything in it that is not ``live/``. Read-only.
 
 Nodes get numbers from a counter, one for each *state* of an inode, so that what the kernel has
-cached of a node is never wrong; the kernel is told to cache names and attributes for no time at
-all, because data with old modification times may change any past day.
+cached of a node, attributes and pages, is never wrong. It is told to cache names for no time at
+all, because data with old modification times may change any past day: then a name leads to another
+node.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datetime import date
 from typing import NamedTuple, TypeVar
 
 from djafs.fuse import (
+    FOREVER,
     Attributes,
     AttributesReply,
     Deferred,
@@ -109,7 +111,7 @@ class PastOperations:
             self._next += 1
             self._nodes[number] = _Node(what)
         self._nodes[number].count += 1
-        return Entry(number, 0, self._attributes(what), 0, 0)
+        return Entry(number, 0, self._attributes(what), 0, _valid(what))
 
     def forget(self, number: int, count: int) -> None:
         """Drop a node with the last that the kernel knows of it."""
@@ -138,7 +140,8 @@ class PastOperations:
         if request.nodeid == MOUNT_ROOT:
             root = self._attributes(Virtual((1,)))
             return AttributesReply(root._replace(ino=MOUNT_ROOT, nlink=4), 0)
-        return AttributesReply(self._attributes(self._node(request.nodeid)), 0)
+        what = self._node(request.nodeid)
+        return AttributesReply(self._attributes(what), _valid(what))
 
     def place_of(self, number: int) -> tuple[int, int]:
         """Return the day (or LATEST) and the inode number that a node stands for, 0 for none."""
@@ -341,7 +344,10 @@ class PastOperations:
                     return Deferred(lambda: self._store.read(ino, offset, size))
                 return data
             day = self._today()
-        return Deferred(lambda: self._store.read_past(state, day, offset, size))
+        data = self._store.read_past_now(state, offset, size)
+        if data is None:
+            return Deferred(lambda: self._store.read_past(state, day, offset, size))
+        return data
 
     def lseek(self, request: Request, offset: int, whence: int) -> int:
         """Take files of the past as all data, as lseek(2) allows."""
@@ -369,6 +375,11 @@ class PastOperations:
             return {}
         what = self._node(number)
         return {} if isinstance(what, Virtual) else what.inode.xattrs or {}
+
+
+def _valid(what: Virtual | State) -> int:
+    """Return for how long attributes may be cached: those of a state never change."""
+    return FOREVER if isinstance(what, State) else 0
 
 
 def _ordinal(year: int, month: int) -> int:

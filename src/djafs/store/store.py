@@ -21,7 +21,7 @@ from djafs.disk.layout import Layout
 from djafs.disk.lookup_log import LookupLog
 from djafs.disk.records import text_of
 from djafs.errors import DamageError
-from djafs.extents import Extent, Piece
+from djafs.extents import PART, Extent, Piece
 from djafs.model import LIVE_ROOT, Calendar, Dentry, Inode
 from djafs.store.content import ContentReader
 from djafs.store.opening import Taken, take
@@ -232,6 +232,18 @@ class Store:
                 if again == pieces:
                     raise
                 pieces = again
+
+    def read_past_now(self, state: Inode, offset: int, size: int) -> bytes | None:
+        """Return what :meth:`read_past` would if it is at hand, and in the first part."""
+        size = min(size, state.size - offset)
+        if size <= 0:
+            return b""
+        if offset + size > PART:
+            return None
+        try:
+            return self.content.read_now(self.content.locate(state.extents, offset, size))
+        except DamageError:
+            return None
 
     def _past_pieces(self, state: Inode, offset: int, size: int) -> list[Piece]:
         found: list[Piece] = []
