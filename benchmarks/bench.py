@@ -139,6 +139,9 @@ class Bench:
     gauges: list[Gauge] = field(default_factory=list)
     sources: list[documents.Tree] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    counts: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Requests of the kernel for each operation, by the name of their opcode."""
+
     series: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     """What was followed over time: seconds since the beginning, and a value."""
 

@@ -30,6 +30,7 @@ def page(parts: list[Part], directory: Path, figures: Path) -> str:
         for table in part.tables:
             lines += table_section(table)
             lines += picture(links, table.key.rpartition("-")[0] or table.key, table.key)
+    lines += requests_section(parts)
     lines += gauges_section(parts, links)
     lines += [f"- {note}" for part in parts for note in part.notes]
     lines += ["", *peers_section(parts), *runs_section(parts)]
@@ -86,6 +87,22 @@ def gauges_section(parts: list[Part], links: dict[str, str]) -> list[str]:
         ]
         lines += [*markdown(header, rows), ""]
     return lines
+
+
+def requests_section(parts: list[Part]) -> list[str]:
+    counts = {title: found for part in parts for title, found in part.counts.items()}
+    if not counts:
+        return []
+    rows = [
+        [title, f"{sum(found.values()):.2f}", ", ".join(f"{n} {v:.2f}" for n, v in found.items())]
+        for title, found in counts.items()
+    ]
+    about = (
+        "What the kernel asks the daemon of djafs, for one operation in a hundred of its kind; the "
+        "client's way to its directory is in it, hence the odd hundredth."
+    )
+    header = ["operation", "requests", "of which"]
+    return ["## Requests", "", about, "", *markdown(header, rows), ""]
 
 
 def peers_section(parts: list[Part]) -> list[str]:

@@ -41,6 +41,7 @@ class Part:
     sources: list[documents.Tree]
     notes: list[str]
     series: dict[str, list[tuple[float, float]]]
+    counts: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
 
 
 def save(directory: Path, part: Part) -> None:
@@ -78,6 +79,7 @@ def outcome(bench: Bench) -> dict[str, Any]:
         "sources": bench.sources,
         "notes": bench.notes,
         "series": bench.series,
+        "counts": bench.counts,
     }
 
 

@@ -179,12 +179,14 @@ def mount_once(peer: Peer, place: peers.Place, files: int, cold: bool) -> float:
 
 
 PAST_ROWS = {
-    "lookup": "lookup of a name (first stat), at random",
+    "lookup": "lookup of a name in an open directory, first",
     "list": "list a directory of 1,000, first",
-    "read": "open + read + close, first, at random",
+    "read": "open + read + close in an open directory, first",
     "lookup_again": "the same names again",
     "read_again": "the same files again",
+    "path": "stat of a path of three names, first",
 }
+PAST_DIRECTORIES = 10
 
 
 def past(bench: Bench) -> None:
@@ -220,17 +222,24 @@ def past_costs(turn: Turn, files: int, scratch: Path, column: str) -> dict[str, 
     wanted = lines(scratch / "sample", chosen)
     places = lines(scratch / "directories", directories)
     read_through(turn.place.backing / "index.sqlite")
-    found = {}
-    for steps in (["stat:lookup", "stat:lookup_again", "read", "read:read_again"], ["list"]):
-        with turn.mounted() as where:
-            root = where.root
-            if column == "past":
-                root = newest_day(where)
-            measure.paths(where, root, places, ["stat"])
-            asked = places if steps == ["list"] else wanted
-            timings = measure.paths(where, root, asked, steps)
-            found.update({row: timing.mean for row, timing in timings.items()})
-    return found
+    found: dict[str, list[float]] = {row: [] for row in PAST_ROWS}
+    with turn.mounted() as where:
+        root = newest_day(where) if column == "past" else where.root
+        measure.paths(where, root, places, ["stat"])
+        found["list"].append(measure.paths(where, root, places, ["list"])["list"].mean)
+    with turn.mounted() as where:
+        root = newest_day(where) if column == "past" else where.root
+        measure.paths(where, root, places, ["stat"])
+        found["path"].append(measure.paths(where, root, wanted, ["stat"])["stat"].mean)
+    steps = ["stat:lookup", "stat:lookup_again", "read", "read:read_again"]
+    with turn.mounted() as where:
+        root = newest_day(where) if column == "past" else where.root
+        for directory in directories[:PAST_DIRECTORIES]:
+            names = [path.rpartition("/")[2] for path in chosen if path.startswith(directory)]
+            within = lines(scratch / "names", names)
+            for row, timing in measure.paths(where, root / directory, within, steps).items():
+                found[row].append(timing.mean)
+    return {row: statistics.fmean(values) for row, values in found.items()}
 
 
 def newest_day(where: mounts.Mounted) -> Path:

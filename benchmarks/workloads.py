@@ -9,6 +9,7 @@ import archived
 import copying
 import mounts
 import operations
+import requests
 import scale
 import sizes
 import space
@@ -23,6 +24,7 @@ WORKLOADS: dict[str, Callable[[Bench], None]] = {
     "rsync": copying.rsync,
     "large": streaming.large_file,
     "archived": archived.archived,
+    "requests": requests.requests,
     "past": scale.past,
     "beside": sustained.beside_packing,
     "disk": space.disk,
