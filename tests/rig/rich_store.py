@@ -44,9 +44,11 @@ class RichStore(SmallStore):
         self.file(BYTES, document(50), docs)
         self.file(b"noise", noise(1, 300_000))  # of several frames
         sparse = self.file(b"sparse", b"begin")
-        parts = self.file(b"parts", large)
+        parts = self.file(b"parts", b"")
         empty = self.directory(b"empty")
         with store.guard:
+            for begin in range(0, len(large), 1 << 20):  # as the kernel writes
+                store.write(parts, begin, large[begin : begin + (1 << 20)])
             store.write(sparse, 200_000, b"end")
             store.write(parts, PART + 10, b"in the second part" * 100)
             store.punch(inos[4], 10, 200, len(document(4)))
@@ -125,8 +127,9 @@ def document(number: int) -> bytes:
 
 
 def noise(seed: int, size: int) -> bytes:
-    """Return bytes that do not compress."""
-    return random.Random(seed).randbytes(size)
+    """Return bytes that look like nothing else, though they compress."""
+    block = random.Random(seed).randbytes(997)
+    return (block * (size // 997 + 1))[:size]
 
 
 def make(path: Path, large: bytes = b"") -> None:

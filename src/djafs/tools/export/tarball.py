@@ -117,12 +117,20 @@ def _device(rdev: int) -> tuple[int, int]:
 
 def _pax(state: Inode) -> dict[str, str]:
     """Return what ustar has no room for."""
-    found = {}
+    found: dict[str, str] = {}
     if state.mtime % 10**9 or state.mtime < 0:
         found["mtime"] = _seconds(state.mtime)
     for name, value in (state.xattrs or {}).items():
-        found["SCHILY.xattr." + _text(name)] = _text(value)
+        found[_Keyword("SCHILY.xattr." + _text(name))] = _text(value)
     return found
+
+
+class _Keyword(str):
+    """A keyword of a pax header in bytes that need not be UTF-8, as GNU tar writes it."""
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        """Return the bytes; tarfile itself would refuse them."""
+        return super().encode(encoding, "surrogateescape")
 
 
 def _seconds(nanoseconds: int) -> str:
