@@ -76,7 +76,7 @@ TARGETS: tuple[Target, ...] = (
     Cost("beside-pinned", "p99", "alone", 5.0),
     Cost("beside-unpinned", "p99", "alone", 5.0),
     Limit("ingest-slowest", 1.0),
-    Limit("ingest-hot", 192.0),
+    Limit("ingest-hot", 268.0),
     Limit("disk-rsync-sensor", 1.3),
     Limit("disk-peak-sensor", 1.3),
     Limit("disk-rsync-pokeapi", 1.3),
