@@ -150,12 +150,9 @@ class Index:
         """Return (cookie, name, ino) of up to ``limit`` entries behind cookie ``after``."""
         return self.connection.execute(_LIST, (parent, after, limit)).fetchall()
 
-    def entries_plus(
-        self, parent: int, after: int, limit: int
-    ) -> list[tuple[int, bytes, rows.Row]]:
-        """Return (cookie, name, inode row) of up to ``limit`` entries behind ``after``."""
-        found = self.connection.execute(_LIST_PLUS, (parent, after, limit))
-        return [(row[0], row[1], row[2:]) for row in found]
+    def entries_plus(self, parent: int, after: int, limit: int) -> list[rows.Row]:
+        """Return cookie, name and row of the inode of up to ``limit`` entries behind ``after``."""
+        return self.connection.execute(_LIST_PLUS, (parent, after, limit)).fetchall()
 
     def part(self, ino: int, part: int) -> Part | None:
         """Return part ``part`` (1 and up) of a file."""

@@ -36,7 +36,7 @@ _entry_reply = wire.ENTRY_REPLY.pack
 _attr_reply = wire.ATTR_REPLY.pack
 
 _NO_ATTRIBUTES = (0,) * 16
-_NO_ENTRY = bytes(wire.ENTRY_OUT.size)
+_NO_ENTRY = (0,) * 6 + _NO_ATTRIBUTES
 _PADDING = tuple(bytes(-size % 8) for size in range(8))
 
 
@@ -47,8 +47,9 @@ def _entry_fields(entry: Entry) -> tuple[int, ...]:
     another 0.3 microseconds for every entry.
     """
     nodeid, generation, attributes, entry_valid, attr_valid = entry
-    entry_s, entry_ns = divmod(entry_valid, SECOND)
-    attr_s, attr_ns = divmod(attr_valid, SECOND)
+    entry_s, entry_ns = attr_s, attr_ns = divmod(entry_valid, SECOND)
+    if attr_valid != entry_valid:
+        attr_s, attr_ns = divmod(attr_valid, SECOND)
     if attributes is None:
         return (nodeid, generation, entry_s, attr_s, entry_ns, attr_ns, *_NO_ATTRIBUTES)
     ino, size, blocks, atime, mtime, ctime, mode, nlink, uid, gid, rdev, blksize = attributes
@@ -183,7 +184,7 @@ def _pack_listing(
     """
     parts = [b""]
     used = 0
-    dirent = wire.DIRENT.pack
+    dirent, dirent_plus = wire.DIRENT.pack, wire.DIRENT_PLUS.pack
     for name, ino, cookie, mode, entry in entries:
         length = len(name)
         size = (24 + length + 7) & ~7
@@ -193,10 +194,10 @@ def _pack_listing(
             break
         used += size
         if attributes:
-            plus = _NO_ENTRY if entry is None else wire.ENTRY_OUT.pack(*_entry_fields(entry))
-            parts.append(plus)
-        parts.append(dirent(ino, cookie, length, mode >> 12 & 0o17))
-        parts.append(name)
-        parts.append(_PADDING[length % 8])
+            plus = _NO_ENTRY if entry is None else _entry_fields(entry)
+            head = dirent_plus(*plus, ino, cookie, length, mode >> 12 & 0o17)
+        else:
+            head = dirent(ino, cookie, length, mode >> 12 & 0o17)
+        parts += (head, name, _PADDING[length % 8])
     parts[0] = _header(16 + used, 0, unique)
     return b"".join(parts)

@@ -146,6 +146,7 @@ IOCTL_REPLY = Struct("=" + _HEADER + "iIII")  # result, flags, in_iovs, out_iovs
 #: major, minor, max_readahead, flags, max_background, congestion_threshold, max_write, time_gran,
 #: max_pages, map_alignment, flags2, max_stack_depth, request_timeout, unused
 INIT_REPLY = Struct("=" + _HEADER + "IIIIHHIIHHIIH22x")
+DIRENT_PLUS = Struct("=" + _ENTRY + "QQII")
 DIRENT = Struct("=QQII")  # ino, off, namelen, type; then the name, padded with zeros to 8 bytes
 
 # --- notifications: fuse_out_header with unique 0, then the layout -------------------------------

@@ -19,6 +19,8 @@ PAGE = 256
 
 _DOT, _DOTDOT = 1, 2  # cookies
 
+_entry, _directory_entry = Entry._make, DirectoryEntry._make
+
 
 class ListingOperations:
     """The operations on open directories of the live tree."""
@@ -67,8 +69,8 @@ class ListingOperations:
             entry = None
             if plus:
                 stored = None if child.size <= PART else self._store.stored(child)
-                entry = Entry(ino, 0, attributes_of(child, stored), FOREVER, FOREVER)
-            yield DirectoryEntry(name, ino, cookie, child.mode, entry)
+                entry = _entry((ino, 0, attributes_of(child, stored), FOREVER, FOREVER))
+            yield _directory_entry((name, ino, cookie, child.mode, entry))
             if plus:  # reached for entries that were sent only
                 self._live.counts.add(ino)
 

@@ -175,10 +175,11 @@ class Tree:
 
     def entries(self, parent: int, after: int, limit: int, plus: bool) -> list[Listed]:
         """Return up to ``limit`` entries behind cookie ``after``, in order of their cookies."""
-        pending: dict[bytes, Dentry | None] = {}
-        if self.frozen is not None:
-            pending.update(self.frozen.names.get(parent, {}))
-        pending.update(self.batch.names.get(parent, {}))
+        pending = self.batch.names.get(parent)
+        if self.frozen is not None and parent in self.frozen.names:
+            pending = {**self.frozen.names[parent], **(pending or {})}
+        if not pending:
+            return self._page(parent, after, limit, plus)
         found: list[Listed] = []
         begin = after
         while len(found) < limit:
@@ -187,10 +188,11 @@ class Tree:
             if len(page) < limit:
                 # Names that are not in the index yet have larger cookies than all that are; those
                 # of a batch that was just written to it may have been passed over above.
-                fresh = [(d.cookie, n, d.ino) for n, d in pending.items() if d]
-                for cookie, name, ino in sorted(fresh):
-                    if cookie > begin:
-                        found.append(Listed(cookie, name, ino, self.inode(ino) if plus else None))
+                fresh = [(d.cookie, n, d.ino) for n, d in pending.items() if d and d.cookie > begin]
+                found += [
+                    Listed(cookie, name, ino, self.inode(ino) if plus else None)
+                    for cookie, name, ino in sorted(fresh)[: limit - len(found)]
+                ]
                 break
             after = page[-1].cookie
         return found[:limit]
@@ -199,8 +201,8 @@ class Tree:
         if not plus:
             return [Listed(*row, None) for row in self.index.entries(parent, after, limit)]
         return [
-            Listed(cookie, name, row[0], self._fresh(row))
-            for cookie, name, row in self.index.entries_plus(parent, after, limit)
+            Listed(row[0], row[1], row[2], self._fresh(row[2:]))
+            for row in self.index.entries_plus(parent, after, limit)
         ]
 
     def _fresh(self, row: rows.Row) -> Inode | None:
