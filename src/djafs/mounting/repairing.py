@@ -47,11 +47,9 @@ class DaemonRepair:
 
     def begin_log_anew(self, name: str, damaged: list[str]) -> None:
         """Have a checkpoint take the place of damaged files (raises MountError)."""
-        rest = list(damaged)
-        while rest:
-            # As many as fit into a request.
-            some = rest[: SIZE // 128]
-            del rest[: len(some)]
+        fitting = SIZE // 128  # into a request
+        for begin in range(0, max(len(damaged), 1), fitting):
+            some = damaged[begin : begin + fitting]
             request_repair(self._mountpoint, {"name": name, "damaged": some})
 
     def _hand_over(self, directory: str) -> None:

@@ -6,6 +6,7 @@ In reading order:
 - ``identity``: ``djafs.json`` made again.
 - ``salvage``: following a log that has lost lines; files with a lost beginning get a name.
 - ``log``: the log begun anew with a checkpoint of all that is known.
+- ``preparation``: from findings to steps, file kind by file kind.
 - ``archives``: archives that can be had again bit for bit, and their metadata.
 - ``recovery_data``: recovery data made again.
 - ``contents``: what is whole in damaged archives and hot segments, found elsewhere, or lost.

@@ -19,15 +19,13 @@ from djafs.disk.layout import INDEX_SUFFIXES, Layout, numbers
 from djafs.disk.legacy_layout import is_legacy
 from djafs.disk.lookup_line import START
 from djafs.disk.lookup_reader import Damage
-from djafs.errors import DamageError, LookupLogDamageError, NotAStoreError, UsageError
+from djafs.errors import LookupLogDamageError, NotAStoreError, UsageError
 from djafs.store.aside import Aside
 from djafs.store.identity import StoreLock, prepare_directories, read_identity
-from djafs.store.repairing import AnyStep, Replace, commit
+from djafs.store.repairing import AnyStep, commit
 from djafs.store.store import Store
 from djafs.tools.repair import identity, log
-from djafs.tools.repair.archives import ArchiveRepair
-from djafs.tools.repair.contents import ContentRepair
-from djafs.tools.repair.recovery_data import ParityRepair
+from djafs.tools.repair.preparation import Preparation
 from djafs.tools.repair.salvage import Salvage
 from djafs.tools.validate import Check, check_store
 from djafs.tools.validation.findings import Finding, Kind
@@ -40,7 +38,6 @@ ERRORS_LEFT = 4
 
 _LOG = {Kind.LOG_DAMAGED, Kind.LOG_MISFIT, Kind.LOG_SHORT}
 _INDEX = {Kind.INDEX_DAMAGED, Kind.INDEX_DIFFERS, Kind.INDEX_MISSING, Kind.INDEX_OTHER_SCHEMA}
-_ARCHIVE = {Kind.ARCHIVE_DAMAGED, Kind.ARCHIVE_MISSING}
 _OPENED = _INDEX | {Kind.LOG_TAIL}
 """What opening the store repairs: recovery cuts the log, and makes the index anew."""
 
@@ -195,7 +192,13 @@ class Repair:
                 self._aside.remove(*(self._layout.index + suffix for suffix in INDEX_SUFFIXES))
                 self._did("index.sqlite: is made anew from the log")
                 self._keep_unknown_segments(basis)
-        self._repair_archives(check)
+        preparation = Preparation(
+            self._host, self._layout, self._aside, check, self._did, self._could_not
+        )
+        preparation.archives()
+        preparation.recovery_data(mounted=self._daemon is not None)
+        preparation.contents(self._sources)
+        self._steps = preparation.steps
 
     def _is_log_gone(self, basis: Salvage) -> bool:
         present = numbers(self._layout.archives, "tar.zst")
@@ -229,65 +232,6 @@ class Repair:
         log.begin_anew(self._host, self._layout, self._aside, identity_.id, basis.index)
         self._did("lookups: the log begins anew with a checkpoint of all that is known")
 
-    def _repair_archives(self, check: Check) -> None:
-        index = check.log.basis.index
-        archives = ArchiveRepair(self._host, self._layout, self._aside, index)
-        damaged: list[int] = []
-        renewed: dict[int, str] = {}
-        for suspect in check.suspects:
-            if suspect.kind not in _ARCHIVE or not check.archives.is_known(suspect.archive):
-                continue
-            whole = archives.whole_again(suspect.archive, self._did)
-            if whole is None and suspect.archive in archives.untried:
-                self._could_not(f"{suspect.where}: left as it is until its recovery data is used")
-            elif whole is None:
-                damaged.append(suspect.archive)
-            else:
-                renewed[suspect.archive] = whole.draft
-                self._steps.append(whole)
-        left = archives.untried.difference(renewed).union(damaged)
-        self._repair_metadata(check, archives, renewed, left)
-        self._repair_recovery_data(check, left)
-        for archive in archives.untried.union(renewed):
-            query = "DELETE FROM bad_content WHERE archive = ?"
-            check.workspace.scratch.execute(query, (archive,))
-        contents = ContentRepair(
-            self._host, self._layout, self._aside, check, read_identity(self._layout).id,
-            self._sources, self._did,
-        )  # fmt: skip
-        try:
-            contents.run(sorted(set(damaged)))
-        except (OSError, DamageError) as error:  # a full disk: nothing of it is in use
-            self._could_not(f"content: {error}")
-            return
-        self._steps += contents.steps
-
-    def _repair_metadata(
-        self, check: Check, archives: ArchiveRepair, renewed: dict[int, str], damaged: set[int]
-    ) -> None:
-        wanted = {s.archive for s in check.suspects if s.kind is Kind.METADATA} | set(renewed)
-        for archive in sorted(wanted - damaged):
-            if not check.archives.is_known(archive):
-                continue
-            if archive in renewed and archives.has_metadata(archive):
-                continue
-            step = archives.metadata(archive, renewed.get(archive))
-            if step is not None:
-                self._steps.append(step)
-                self._did(f"{step.path}: made again from its archive")
-
-    def _repair_recovery_data(self, check: Check, damaged: set[int]) -> None:
-        broken = {s.archive for s in check.suspects if s.kind is Kind.PARITY}
-        if self._daemon is None:  # which makes by itself what is missing
-            broken.update(check.recovery_data.lacking)
-        archives = [a for a in sorted(broken - damaged) if check.archives.is_known(a)]
-        moved = {step.path: step.draft for step in self._steps if isinstance(step, Replace)}
-        percent = read_identity(self._layout).parity
-        repair = ParityRepair(self._host, self._layout, self._aside, percent)
-        for step in repair.run(archives, moved, self._could_not):
-            self._steps.append(step)
-            self._did(f"{step.path}: made again from its archive")
-
     # Committing
 
     def _open(self) -> None:
@@ -302,11 +246,11 @@ class Repair:
             store.close()
 
     def _daemon_commits(self, daemon: Committer) -> None:
-        if self._found.logs:
-            daemon.begin_log_anew(self._aside.name, self._found.logs)
-            self._did("lookups: a checkpoint takes the place of what is damaged")
         if self._found.kinds & _INDEX:
             self._could_not("index.sqlite while it is in use: unmount the store, and repair again")
+        elif self._found.kinds & _LOG:
+            daemon.begin_log_anew(self._aside.name, self._found.logs)
+            self._did("lookups: a checkpoint takes the place of what is damaged")
         if self._steps:
             daemon.commit(self._aside.name, self._steps)
 
