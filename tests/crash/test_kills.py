@@ -24,7 +24,8 @@ LABELS = [
     "index.apply", "index.applied",
     "djfm.create", "djfm.write", "djfm.sync", "djfm.rename",
     "archive.rename", "archive.sync-directory",
-    "compaction.unlink", "compaction.unlink-djfm", "compaction.sync-directory",
+    "compaction.unlink", "compaction.unlink-djfm", "compaction.unlink-parity",
+    "compaction.sync-directory",
     "lookup-close.create", "lookup-close.write", "lookup-close.sync", "lookup-close.rename",
     "lookup-close.sync-directory", "lookup-close.unlink",
     "checkpoint.rename", "checkpoint.sync-directory", "checkpoint.unlink-log", "checkpoint.unlink",
@@ -41,7 +42,10 @@ class Killings:
 
     def __init__(self, place: Path, seed: int) -> None:
         self.rng = random.Random(seed)
-        options = ("--gc-interval=0.2", "--settle=0", "--hot-cache-size=1M")
+        options = ["--gc-interval=0.2", "--settle=0", "--hot-cache-size=1M"]
+        self.parity = seed % 2 == 1
+        if self.parity:
+            options.append("--parity=5")
         self.mount = Mount(place / "store", place / "mnt", options, 300)
         self.mount.program = FAULTY
         self.mount.mountpoint.mkdir()
@@ -88,6 +92,12 @@ class Killings:
         self.mount.environment = {}
         self.mount.start()
         self.files += self.writers.check()
+        if self.parity:
+            self.mount.gc()
+            archives = self.mount.storage / "archives"
+            assert {f"{path}.par2" for path in archives.glob("*.zst")} == set(
+                map(str, archives.glob("*.par2"))
+            )
         self.mount.unmount()
         validate(self.mount.storage)
 

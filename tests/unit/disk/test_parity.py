@@ -4,61 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
 import shutil
 import struct
 import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from djafs.disk import par2, parity
-from djafs.disk.layout import Layout
 from djafs.errors import ArchiveDamageError, ParityError
-from rig.amount import count
-
-PERCENT = 10
-SIZE = 300_001
-
-
-class World:
-    """A store's directories with one archive in it; here any bytes do."""
-
-    def __init__(
-        self, root: Path, size: int = SIZE, percent: int = PERCENT, like: World | None = None
-    ) -> None:
-        self.layout = Layout(os.fspath(root))
-        os.makedirs(self.layout.archives)
-        self.archive = Path(self.layout.archive(17))
-        self.data = Path(self.layout.archive_parity(17))
-        self.into = root / "repaired"
-        self.content = random.Random(size).randbytes(size)
-        self.archive.write_bytes(self.content)
-        self.sha256 = hashlib.sha256(self.content).hexdigest()
-        if like is None:
-            parity.create(self.layout, 17, percent, self.sha256)
-        else:
-            shutil.copy(like.data, self.data)
-
-    def check(self, *, whole: bool = True) -> list[str]:
-        return parity.check(self.layout, 17, whole=whole)
-
-    def repair(self, damaged: bytes | None) -> bool:
-        """Repair the archive as ``damaged``; it must stay so, and nothing else be left."""
-        if damaged is None:
-            self.archive.unlink(missing_ok=True)
-        else:
-            self.archive.write_bytes(damaged)
-        repaired = parity.repair(self.layout, 17, os.fspath(self.into), len(self.content))
-        assert (self.archive.read_bytes() if self.archive.exists() else None) == damaged
-        assert sorted(os.listdir(self.layout.root)) == ["archives", *["repaired"] * repaired]
-        if repaired:
-            assert self.into.read_bytes() == self.content
-            assert self.into.stat().st_mode & 0o777 == 0o600
-            self.into.unlink()
-        return repaired
+from rig.protected_archive import PERCENT, SIZE
+from rig.protected_archive import ProtectedArchive as World
 
 
 @pytest.fixture(scope="module")
@@ -109,28 +67,6 @@ def test_small_archives_have_it_too(tmp_path: Path, size: int):
     world = World(tmp_path / "store", size, 1)
     assert world.check() == []
     assert world.repair(bytes(min(size, 4096)) + world.content[4096:])
-
-
-@pytest.mark.parametrize("kind", ["flips", "zeros", "cut", "lost", "more"])
-@settings(max_examples=count(3, 80), suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rng=st.randoms(use_true_random=False))
-def test_the_share_may_be_lost_anywhere_and_no_more(shared: World, rng: random.Random, kind: str):
-    damaged = bytearray(shared.content)
-    blocks = -(-SIZE // 4096)
-    most = parity.blocks_of(SIZE, PERCENT)[1]
-    share = SIZE * PERCENT // 100
-    at = rng.randrange(SIZE - share)
-    if kind in ("flips", "more"):
-        for block in rng.sample(range(blocks), most + 1 if kind == "more" else most):
-            place = rng.randrange(block * 4096, min(block * 4096 + 4096, SIZE))
-            damaged[place] ^= 1 << rng.randrange(8)
-    elif kind == "zeros":
-        damaged[at : at + share] = bytes(share)
-    elif kind == "cut":
-        del damaged[SIZE - share :]
-    else:  # what follows lies elsewhere
-        del damaged[at : at + rng.randint(1, share)]
-    assert shared.repair(bytes(damaged)) == (kind != "more")
 
 
 def test_at_100_percent_a_missing_archive_comes_back(tmp_path: Path):
