@@ -225,6 +225,10 @@ def test_the_hierarchy_lists_days_that_saw_a_change(mounted: Mount):
     put(mounted.live / "b", b"b", NEW)
     year = str(date.today().year)
     assert set(os.listdir(mounted.snapshots)) == {"latest", "2023", year}
+    assert os.stat(mounted.snapshots).st_nlink == 1  # find counts on it: 2 would mean "no more"
+    assert run("find", mounted.snapshots / "2023", "-noleaf") == run(
+        "find", mounted.snapshots / "2023"
+    )
     assert sorted(os.listdir(mounted.snapshots / "2023")) == ["05", "06"]
     assert os.listdir(mounted.snapshots / "2023/05") == ["01"]
     assert os.listdir(mounted.snapshots / "2023/05/17") == ["a"]  # not listed, and still there

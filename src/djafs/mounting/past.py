@@ -133,7 +133,8 @@ class PastOperations:
         owner = self._live.inode(LIVE_ROOT)
         born = self._born
         mode = stat.S_IFDIR | 0o555
-        return Attributes(ino, 4096, 0, born, born, born, mode, 2, owner.uid, owner.gid)
+        links = 1  # what a directory has that does not count those in it; with 2, it had none
+        return Attributes(ino, 4096, 0, born, born, born, mode, links, owner.uid, owner.gid)
 
     def getattr(self, request: Request) -> AttributesReply:
         """Answer stat(2)."""
