@@ -139,11 +139,11 @@ def _run(options: Options, verbose: bool, *, legacy: bool) -> Summary:
 def lines(summary: Summary, *, dry_run: bool = False) -> list[str]:
     """Say what was done, or would be."""
     found = [_files(summary, dry_run), _others(summary)]
-    if summary.gone or summary.attributes:
-        found.append(
-            f"{_count(summary.gone, 'name')} removed, "
-            f"attributes of {_count(summary.attributes, 'name')} set"
-        )
+    changes = [f"{_count(summary.gone, 'name')} removed"] if summary.gone else []
+    if summary.attributes:
+        changes.append(f"attributes of {_count(summary.attributes, 'name')} set")
+    if changes:
+        found.append(", ".join(changes))
     if dry_run:
         size = human_size(summary.bytes_read)
         found.append(f"{size} of content, about {human_size(summary.estimate or 0)} on disk")

@@ -13,12 +13,14 @@ import pytest
 
 from djafs.disk.host import Host
 from djafs.store.store import Store
-from djafs.tools.convert import intake, listing, reading, run
+from djafs.tools.convert import feed, intake, listing, reading, run
 from djafs.tools.convert.excludes import Excludes
+from djafs.tools.convert.feed import ProcessFeed
 from djafs.tools.convert.listing import SortedNames, batches
 from djafs.tools.convert.options import Options
 from djafs.tools.convert.run import convert
 from djafs.tools.convert.summary import Summary
+from djafs.tools.convert.wanted import Place, Wanted
 from djafs.tools.export.run import export
 from djafs.tools.export.view import NOW
 from rig.command import djafs, djafs_ok
@@ -167,10 +169,45 @@ def test_a_full_disk_leaves_what_was_complete(label, room, source, store, tmp_pa
     assert "\n0 errors" in "\n" + djafs_ok("validate", "-p", store)
     half = files(exported(store, tmp_path / "half"))
     assert half.items() <= files(source).items()
-    assert len(half) < 50
+    assert len(half) == summary.new < 50
     rest = bring(source, store)
     assert rest.new == 50 - len(half)
     assert files(exported(store, tmp_path / "whole")) == files(source)
+
+
+def test_a_packer_that_is_killed_leaves_what_was_complete(source, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(intake, "MOST_CHANGES", 10)
+    monkeypatch.setattr(feed, "AHEAD", 1)
+    asking, asked = ProcessFeed.ask, []
+
+    def ask(self: ProcessFeed, place: Place, wanted: list[Wanted]) -> None:
+        asked.append(place)
+        if len(asked) == 4:
+            self._process.kill()
+            self._process.wait()
+        asking(self, place, wanted)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ProcessFeed, "ask", ask)
+        summary = bring(source, store, threads=2)
+    assert [what.partition("; ")[0] for _, what in summary.problems] == [
+        "the store cannot be written: the packer was killed by SIGKILL"
+    ]
+    assert summary.problems[0].what.endswith("run it again to go on")
+    assert "\n0 errors" in "\n" + djafs_ok("validate", "-p", store)
+    assert bring(source, store, threads=2).new == 50 - summary.new
+    assert files(exported(store, tmp_path / "whole")) == files(source)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_large_files_of_several_names_are_read_once(threads, source, store, tmp_path):
+    write(source / "large", os.urandom(1 << 20) * 33, at(2024, 1, 1))
+    for number in range(3):
+        os.link(source / "large", source / f"another {number}")
+    summary = bring(source, store, threads=threads)
+    # Its parts of 16 MiB: two that are alike, and the last.
+    assert (summary.contents, summary.duplicates, summary.links) == (52, 1, 3)
+    assert files(exported(store, tmp_path / "copy")) == files(source)
 
 
 # Options

@@ -97,10 +97,10 @@ class Intake:
             if self._logged >= WORTH_CLOSING:
                 self._keeper.close_log()
 
-    @property
-    def waiting(self) -> int:
-        """Changes that are not logged."""
-        return len(self._changes) + sum(len(s.changes) - s.logged for s in self._due)
+    def waiting(self) -> list[Record]:
+        """Return the changes that are not logged."""
+        due = [change for sealed in self._due for change in sealed.changes[sealed.logged :]]
+        return due + self._changes
 
     def _seal(self) -> None:
         self._sealing = True

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from djafs.disk import parity
 from djafs.disk.layout import Layout
 from djafs.disk.legacy_layout import is_legacy
+from djafs.disk.records import File
 from djafs.errors import ReadOnlyStoreError, UsageError
 from djafs.model import LIVE_ROOT
 from djafs.store.identity import check_time_zone
@@ -163,10 +164,16 @@ class Conversion:
             links.close()
 
     def give_up(self, error: WriteError) -> None:
-        """Note that the store took no more."""
-        summary, waiting = self.summary, self.intake.waiting
+        """Note that the store took no more, and that what waited for it is not there."""
+        summary, waiting = self.summary, self.intake.waiting()
+        for change in waiting:
+            if isinstance(change, File):
+                summary.new -= not change.replace
+                summary.changed -= change.replace
         summary.full = error.full
-        summary.fail(b"", f"{error}; the last {waiting:,} changes and all after them are missing")
+        then = "make room, and run it again" if error.full else "run it again to go on"
+        what = f"{error}; the last {len(waiting):,} changes and all after them are missing: {then}"
+        summary.fail(b"", what)
 
     def make_root(self, prefix: bytes) -> int:
         """Return the directory at ``prefix`` in the store, which is made if it is not there."""
