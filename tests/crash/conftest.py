@@ -6,6 +6,10 @@ from collections import Counter
 
 import pytest
 
+from rig.whole_store import built, copy
+
+__all__ = ["built", "copy"]
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Add up what tests have recorded."""

@@ -8,11 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from djafs.errors import NewerFormatError
-from rig.amount import count
 from rig.broken_store import assert_repaired, damage, files_of, repair
 
 Copy = Callable[[], Path]
@@ -49,17 +45,3 @@ def test_damage(built, copy: Copy, name: str, way: str):
         status, lines = repair(store, built.source)
         assert status == 1, lines
         assert_repaired(built.contents, store, status, lines)
-
-
-@settings(max_examples=count(8, 500), suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 1 << 32), way=st.sampled_from(WAYS), from_source=st.booleans())
-def test_random_damage(built, copy: Copy, seed: int, way: str, from_source: bool):
-    store, rng = copy(), random.Random(seed)
-    damage(rng.choice(files_of(store)), way, rng)
-    try:
-        status, lines = repair(store, *[built.source] * from_source)
-    except NewerFormatError:  # the number of the format was hit: that is for another djafs
-        return
-    assert_repaired(built.contents, store, status, lines)
-    if from_source:
-        assert status in (0, 1), lines
