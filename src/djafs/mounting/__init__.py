@@ -9,6 +9,7 @@ daemon itself), :mod:`djafs.mounting.handler` (the kernel's operations as change
 :mod:`djafs.mounting.content` (those on ``live/``), :mod:`djafs.mounting.pressure` (when writers
 wait), :mod:`djafs.mounting.past` (those on the past),
 :mod:`djafs.mounting.control` (what a command asks a running daemon),
+:mod:`djafs.mounting.repairing` (a repair of a store in use),
 :mod:`djafs.mounting.unmounting` (how a mount ends), :mod:`djafs.mounting.reporting` (where the
 daemon's messages go).
 """

@@ -7,5 +7,7 @@ by :mod:`~djafs.store.versions` and :mod:`~djafs.store.bindings`,
 :mod:`~djafs.store.recorder` (how a change is made), :mod:`~djafs.store.recovery`,
 :mod:`~djafs.store.opening`, :mod:`~djafs.store.content` (reading),
 :mod:`~djafs.store.store` (the façade),
-:mod:`~djafs.store.snapshots` (past days), :mod:`~djafs.store.collector` (packing).
+:mod:`~djafs.store.snapshots` (past days), :mod:`~djafs.store.collector` (packing),
+:mod:`~djafs.store.repairing` (what a repair has decided is carried out),
+:mod:`~djafs.store.aside` (damaged originals), :mod:`~djafs.store.log_rescue`.
 """
