@@ -56,6 +56,23 @@ def test_par2_brings_a_damaged_archive_back_bit_for_bit(mount_store, store):
     os.unlink(archive.with_name(archive.name + ".1"))
 
 
+def test_a_mounted_store_repairs_archives_and_recovery_data(mount_store, store):
+    mounted = mount_store("--gc-interval=86400", "--settle=0", "--parity=10")
+    for seed in (1, 2):
+        documents(mounted, seed)
+        mounted.gc()
+    archive, data = store / "archives/00000001.tar.zst", store / "archives/00000002.tar.zst.par2"
+    contents = archive.read_bytes(), data.read_bytes()
+    for path in (archive, data):
+        with open(path, "r+b") as file:
+            file.seek(8000)
+            file.write(bytes(5000))
+    done = djafs("validate", "-p", store, "-r")
+    assert done.returncode == 1, done.stdout
+    assert (archive.read_bytes(), data.read_bytes()) == contents
+    assert (mounted.live / "1.bin").read_bytes() == random.Random(1).randbytes(200_000)
+
+
 def test_parity_comes_to_what_lacks_it_and_stays_with_the_store(mount_store, store):
     mounted = mount_store("--gc-interval=86400", "--settle=0")
     documents(mounted, 1, 50_000)

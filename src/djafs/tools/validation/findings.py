@@ -69,9 +69,8 @@ ADVICE = {
     Kind.ARCHIVE_MISSING: _COPY + "restore {where} from a backup",
     Kind.ARCHIVE_DAMAGED: _COPY + "restore {where} from a backup",
     Kind.METADATA: _REPAIR + "; no content depends on it",
-    Kind.PARITY: "remove it: it is made again while the store is mounted; no content depends on it",
-    Kind.PARITY_MISSING: "mount the store: it is made then, as far as the log of the mount does not"
-    " say why it cannot be",
+    Kind.PARITY: _REPAIR + "; no content depends on it",
+    Kind.PARITY_MISSING: "mount the store: it is made then, or the log of the mount says why not",
     Kind.HOT: _COPY + "write these files again",
     Kind.CONTENT: "write these files again, or restore the store from a backup",
     Kind.EXTENTS: "write these files again, or restore the store from a backup",
