@@ -81,12 +81,14 @@ class Host:
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
                 raise
-            shutil.copyfile(source, target, follow_symlinks=False)
-            descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            draft = target + ".tmp"
+            shutil.copyfile(source, draft, follow_symlinks=False)
+            descriptor = os.open(draft, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+            os.rename(draft, target)
 
     def unlink(self, path: str, label: str) -> None:
         """Remove a file (unlink(2))."""

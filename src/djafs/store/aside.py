@@ -13,6 +13,7 @@ import time
 
 from djafs.disk.host import Host
 from djafs.disk.layout import Layout
+from djafs.errors import NotAStoreError
 
 
 class Aside:
@@ -26,11 +27,17 @@ class Aside:
         self.path = os.path.join(layout.damaged, self.name)
 
     def prepare(self, *below: str) -> str:
-        """Make the directory, and one ``below`` it, durably; return its path."""
+        """Make the directory, and one ``below`` it, durably; return its path.
+
+        Raises NotAStoreError where something else is, such as a link that leads out of the store.
+        """
         path = parent = os.path.normpath(os.path.join(self.path, *below))
         missing = []
-        while not os.path.isdir(parent):
-            missing.append(parent)
+        while parent != self._layout.root:
+            if not os.path.lexists(parent):
+                missing.append(parent)
+            elif os.path.islink(parent) or not os.path.isdir(parent):
+                raise NotAStoreError(f"{parent} is not a directory: move it away")
             parent = os.path.dirname(parent)
         for directory in reversed(missing):
             self._host.mkdir(directory, "repair.mkdir")

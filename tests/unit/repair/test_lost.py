@@ -13,6 +13,7 @@ import pytest
 from conftest import validate
 from djafs.cli.main import main
 from djafs.disk import lost
+from djafs.disk.host import Host
 from djafs.errors import DamageError
 from djafs.extents import CHUNK
 from djafs.store.store import Store
@@ -225,3 +226,26 @@ def test_a_store_in_use_by_another_process_is_left_alone(small: SmallStore, caps
     assert main(["validate", "-p", os.fspath(small.path), "-r"]) == 8
     assert "is in use" in capsys.readouterr().err
     small.close()
+
+
+def test_a_link_in_the_place_of_what_is_kept_is_not_followed(copy: Copy, tmp_path: Path, capsys):
+    store, outside = copy(), tmp_path / "outside"
+    (outside / "sub").mkdir(parents=True)
+    (outside / "sub/mine.tmp").write_text("mine")
+    (store / "damaged").symlink_to(outside)
+    (store / "archives/00000001.djfm").unlink()
+    assert main(["validate", "-p", os.fspath(store), "-r"]) == 8
+    assert "is a symbolic link" in capsys.readouterr().err
+    assert (outside / "sub/mine.tmp").read_text() == "mine"
+    assert os.listdir(outside) == ["sub"]
+
+
+def test_without_hard_links_originals_are_copied(tmp_path: Path, monkeypatch):
+    def refuse(*arguments: object, **more: object) -> None:
+        raise OSError(1, "no links here")
+
+    (tmp_path / "a").write_bytes(b"original")
+    monkeypatch.setattr(os, "link", refuse)
+    Host().link(os.fspath(tmp_path / "a"), os.fspath(tmp_path / "b"), "repair.link")
+    assert (tmp_path / "b").read_bytes() == b"original"
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]

@@ -256,6 +256,9 @@ class Repair:
 
     def _clear_drafts(self, directories: str) -> None:
         """Remove drafts that were not used, and directories in which nothing is kept."""
+        links = filter(os.path.islink, (self._layout.damaged, *glob(directories)))
+        for link in links:
+            raise NotAStoreError(f"{link} is a symbolic link: move it away")
         for directory in glob(directories):
             for draft in glob(escape(directory) + "/*.tmp"):
                 self._host.unlink(draft, "repair.unlink-draft")
