@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from rig.broken_store import look, repair
 from rig.small_store import DAY, NOON, ROOT, SmallStore
 
 Copy = Callable[[], Path]
+
+EXTRACT = Path(__file__).parents[3] / "examples" / "extract-by-hand.sh"
 
 
 def lose_archive(small: SmallStore) -> None:
@@ -249,3 +252,21 @@ def test_without_hard_links_originals_are_copied(tmp_path: Path, monkeypatch):
     Host().link(os.fspath(tmp_path / "a"), os.fspath(tmp_path / "b"), "repair.link")
     assert (tmp_path / "b").read_bytes() == b"original"
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+def test_by_hand_everything_but_the_lost_bytes_comes_back(small: SmallStore, tmp_path: Path):
+    content = random.Random(2).randbytes(3 * CHUNK)
+    small.file(b"a", content)
+    small.file(b"b", b"whole" * 100)
+    small.close()
+    with open(small.layout.hot_segment(1), "r+b") as file:
+        file.seek(CHUNK + 7)
+        file.write(b"!!")
+    assert repair(small.path)[0] == 4
+    done = subprocess.run(
+        [EXTRACT, small.path, tmp_path / "out"], capture_output=True, text=True, check=True
+    )
+    assert "lost: 65536 bytes at 65536 of a" in done.stderr
+    expected = content[:CHUNK] + bytes(CHUNK) + content[2 * CHUNK :]
+    assert (tmp_path / "out/a").read_bytes() == expected
+    assert (tmp_path / "out/b").read_bytes() == b"whole" * 100
