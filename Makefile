@@ -1,6 +1,6 @@
 # What one does with a clone of djafs. Each target does the set-up that it needs.
 
-.PHONY: help setup demo test model stress crash large lint bench bench-scale clean
+.PHONY: help setup demo test model stress crash fuzz large lint bench bench-scale clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
@@ -27,6 +27,11 @@ crash: setup ## Kill the daemon and cut the power thousands of times
 
 large: setup ## Work on 100,000 entries, and on gigabytes in little memory
 	@DJAFS_LARGE=full .venv/bin/python -m pytest -q tests/large
+
+fuzz: setup ## Fuzz the readers of what others may have written, for a minute each
+	@.venv/bin/python -m pip install -q --disable-pip-version-check atheris
+	@for target in $${DJAFS_FUZZ_TARGETS:-log replay archive table member checkpoint request}; do \
+		.venv/bin/python tests/fuzz/run.py $$target $${DJAFS_FUZZ_SECONDS:-60} || exit 1; done
 
 lint: setup ## Check style, types and the direction of imports
 	@scripts/lint

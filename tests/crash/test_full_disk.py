@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,7 +47,7 @@ def mount(volume: Path, tmp_path: Path) -> Iterator[Mount]:
     validate(volume / "store")
 
 
-def fill(mount: Mount, size: int = MIB // 2) -> dict[str, bytes]:
+def fill(mount: Mount, size: int = MIB // 2, full: int = errno.ENOSPC) -> dict[str, bytes]:
     """Write files until one is refused; return those that were acknowledged."""
     written: dict[str, bytes] = {}
     while True:
@@ -54,7 +55,7 @@ def fill(mount: Mount, size: int = MIB // 2) -> dict[str, bytes]:
         try:
             (mount.live / name).write_bytes(content)
         except OSError as error:
-            assert error.errno == errno.ENOSPC
+            assert error.errno == full
             (mount.live / name).unlink(missing_ok=True)
             return written
         written[name] = content
@@ -201,6 +202,57 @@ def test_a_store_is_opened_on_a_full_disk_as_root(volume: Path, mount: Mount):
     wait_until((mount.storage / "reserve").exists, "the reserve to be there again")
 
 
+@pytest.fixture
+def quota(tmp_path: Path) -> Iterator[Path]:
+    """A subvolume of a btrfs, of which its quota lets 24 MiB be used."""
+    image, place = tmp_path / "image", tmp_path / "volume"
+    with open(image, "wb") as file:
+        file.truncate(512 * MIB)
+    subprocess.run(["mkfs.btrfs", "-q", image], check=True, stdout=subprocess.DEVNULL)
+    place.mkdir()
+    subprocess.run(["mount", "-o", "loop", image, place], check=True)
+    try:
+        btrfs("quota", "enable", place)
+        btrfs("subvolume", "create", place / "mine")
+        limit(place / "mine", "24M")
+        yield place / "mine"
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def btrfs(*arguments: object) -> None:
+    subprocess.run(["btrfs", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+
+
+def limit(place: Path, size: str) -> None:
+    """Set the quota of a subvolume."""
+    btrfs("qgroup", "limit", size, place)
+
+
+@only_root
+@pytest.mark.skipif(shutil.which("mkfs.btrfs") is None, reason="there is no mkfs.btrfs")
+def test_a_quota_that_is_used_up_as_root(quota: Path, tmp_path: Path):
+    """Quotas of btrfs: those of ext4 and XFS are in fewer kernels, and give the same error."""
+    options = ("--gc-interval=86400", "--settle=0", "--hot-cache-size=1G")
+    with Mount(quota / "store", tmp_path / "mnt", options) as mount:
+        written = fill(mount, MIB, errno.EDQUOT)
+        assert len(written) > 8
+        assert_holds(mount, written)
+        mount.kill9()
+        mount.start()
+        assert_holds(mount, written)
+        for name in sorted(written)[:5]:
+            (mount.live / name).unlink()
+            del written[name]
+        assert_holds(mount, written)
+        limit(quota, "200M")
+        (mount.live / "more").write_bytes(b"it goes on")
+        written["more"] = b"it goes on"
+        mount.gc()
+        assert_holds(mount, written)
+    validate(quota / "store")
+
+
 def test_few_descriptors(tmp_path: Path):
     """A daemon that may open few files serves all the same."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -219,3 +271,11 @@ def test_few_descriptors(tmp_path: Path):
         assert_holds(mount, written)
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
     validate(tmp_path / "store")
+
+
+def test_too_few_descriptors(tmp_path: Path):
+    mount = Mount(tmp_path / "store", tmp_path / "mnt")
+    mount.mountpoint.mkdir()
+    mount.program = ["prlimit", "--nofile=63:63", *mount.program]
+    with pytest.raises(AssertionError, match="may open no more than 63 files here"):
+        mount.start()

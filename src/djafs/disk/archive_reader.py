@@ -193,12 +193,22 @@ class Archives:
             return found
         # Opened without the lock, so that cached() never waits for the disk. Two threads may both
         # open it; one of the readers is then closed as soon as nothing refers to it.
-        opened = ArchiveReader(self._layout.archive(archive))
+        opened = self._open_one(archive)
         with self._lock:
             found = self._open.setdefault(archive, opened)
             while len(self._open) > self._most_open:
                 self._open.popitem(last=False)
         return found
+
+    def _open_one(self, archive: int) -> ArchiveReader:
+        path = self._layout.archive(archive)
+        try:
+            return ArchiveReader(path)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            self.close()  # others need them more
+            return ArchiveReader(path)
 
     def _opened(self, archive: int) -> ArchiveReader | None:
         with self._lock:

@@ -46,6 +46,9 @@ LOG_INTERVAL = 5.0
 DESCRIPTORS = 4096
 """Open files that are enough for everything that is kept open."""
 
+FEWEST_DESCRIPTORS = 64
+"""Open files without which it would not work; what is kept open adapts to fewer than the above."""
+
 _THREADS = 16
 """Requests that may wait at once, for a sync that they share or for the disk."""
 
@@ -88,8 +91,16 @@ def serve(
 
 
 def raise_descriptor_limit() -> None:
-    """Allow this process as many descriptors as it may allow itself, up to 4096."""
+    """Allow this process as many descriptors as it may allow itself, up to 4096.
+
+    Raises MountError when they are too few to go on with.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < FEWEST_DESCRIPTORS:
+        raise MountError(
+            f"a process may open no more than {hard} files here, djafs needs {FEWEST_DESCRIPTORS}: "
+            "raise the limit (ulimit -n)"
+        )
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -189,6 +189,8 @@ class LogKeeper:
         for segment in numbers(layout.lookups, "djfl.zst"):
             if segment < below:
                 host.unlink(layout.closed_lookup_segment(segment), "checkpoint.unlink-log")
+                # One after the other: a power cut that took a later one alone would leave a gap.
+                host.sync_directory(layout.lookups, "checkpoint.sync-directory")
 
     def _remove_drafts(self) -> None:
         """Remove what was given up when the disk was full, or the daemon ended."""

@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import threading
 from array import array
 from concurrent.futures import ThreadPoolExecutor
@@ -122,6 +123,21 @@ def test_only_so_many_archives_stay_open(layout: Layout):
     del held
     archives.close()
     assert not any(path.startswith(layout.root) for path in open_descriptors())
+
+
+def test_archives_are_closed_when_no_more_files_may_be_open(layout: Layout):
+    for number in range(1, 12):
+        write(layout.archive(number))
+    archives = Archives(layout)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = max(map(int, os.listdir("/proc/self/fd"))) + 5
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, hard))
+    try:
+        found = [archives.read(number, 512, 10) for number in range(1, 12)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(set(found)) == 1
+    archives.close()
 
 
 def test_an_archive_that_is_gone_is_forgotten(layout: Layout):
