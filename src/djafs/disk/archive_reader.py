@@ -20,6 +20,7 @@ import zstandard
 from djafs.disk import seek_table
 from djafs.disk.frame_cache import FrameCache
 from djafs.disk.layout import Layout
+from djafs.disk.lost import NOWHERE
 from djafs.disk.seek_table import SeekTable, SeekTableError
 from djafs.errors import ArchiveDamageError
 
@@ -188,6 +189,10 @@ class Archives:
 
     def reader(self, archive: int) -> ArchiveReader:
         """Return the open archive ``archive``, opening it if need be."""
+        if archive == NOWHERE:
+            raise ArchiveDamageError(
+                "this content is lost; to bring it back: djafs validate -r --from DIR"
+            )
         found = self._opened(archive)
         if found is not None:
             return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from djafs.disk.archive_reader import Archives
 from djafs.disk.hot_log import HotReader
-from djafs.disk.lost import NOWHERE
 from djafs.errors import ArchiveDamageError
 from djafs.extents import (
     PART,
@@ -103,10 +102,6 @@ class ContentReader:
         content = self._tree.content(base)
         if content is None:
             raise ArchiveDamageError(f"content {base} is in no archive; run djafs validate -v")
-        if content.archive == NOWHERE:
-            raise ArchiveDamageError(
-                f"content {base} is lost; to bring it back: djafs validate -r --from DIR"
-            )
         return ArchivedPiece(length, content.archive, content.at + at)
 
     def read_now(self, pieces: list[Piece]) -> bytes | None:

@@ -270,3 +270,19 @@ def test_by_hand_everything_but_the_lost_bytes_comes_back(small: SmallStore, tmp
     expected = content[:CHUNK] + bytes(CHUNK) + content[2 * CHUNK :]
     assert (tmp_path / "out/a").read_bytes() == expected
     assert (tmp_path / "out/b").read_bytes() == b"whole" * 100
+
+
+def test_convert_writes_again_what_is_lost(small: SmallStore, tmp_path: Path, capsys):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a").write_bytes(b"lost, and still here" * 100)
+    small.close()
+    arguments = ["convert", "-i", os.fspath(source), "-o", os.fspath(small.path), "--checksum"]
+    assert main(arguments) == 0
+    os.unlink(small.layout.archive(1))
+    assert repair(small.path)[0] == 4
+    capsys.readouterr()
+    assert main(["export", os.fspath(small.path), os.fspath(tmp_path / "out")]) == 3
+    assert "a: this content is lost" in capsys.readouterr().err
+    assert main(arguments) == 0
+    assert look(small.path).live == {b"a": b"lost, and still here" * 100}

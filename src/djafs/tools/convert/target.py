@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 
+from djafs.disk.lost import NOWHERE
 from djafs.extents import PART, Extent
 from djafs.model import LIVE_ROOT, Inode
 from djafs.store.tree import Listed, Tree
@@ -58,7 +59,8 @@ class Target:
             extents = part.extents if part else []
         if len(extents) == 1:
             content = self._tree.content(extents[0].base) if not extents[0].segment else None
-            if content and content.size == length and extents[0][:4] == _whole(length):
+            is_whole = content and content.size == length and extents[0][:4] == _whole(length)
+            if content and is_whole and content.archive != NOWHERE:
                 return content.digest
         digest = sha256()
         step = 1 << 20
