@@ -37,6 +37,10 @@ ASKED = 256
 """Names that were looked up last, kept in memory with what was found."""
 
 
+WORTH = 16
+"""Hashes of names that can be read, about, in the time of one question to the index."""
+
+
 class _Any:
     """Contains everything: nothing is known about the names of a directory."""
 
@@ -78,6 +82,7 @@ class Tree:
         }
         self._cache: dict[int, Inode] = {}
         self._hashes: dict[int, set[int]] = {}
+        self._asked_in: dict[int, int] = {}  # directories, and how many names were asked for there
         self._asked: dict[tuple[int, bytes], Dentry | None] = {}
         self._parts: dict[tuple[int, int], Part] = {}
 
@@ -162,7 +167,7 @@ class Tree:
         found = self._hashes.get(parent)
         if found is None:
             inode = self.inode(parent)
-            if inode is None or inode.entries > HASHES // 4:
+            if inode is None or not self._is_busy(inode):
                 return _ANY
             found = self.index.name_hashes(parent)
             for batch in (self.batch, self.frozen):
@@ -172,6 +177,22 @@ class Tree:
                 del self._hashes[next(iter(self._hashes))]
             self._hashes[parent] = found
         return found
+
+    def _is_busy(self, directory: Inode) -> bool:
+        """Count a name that was asked for; return whether the directory's hashes are worth reading.
+
+        Reading them costs as much as several questions: for a few names at random, of directories
+        without number, it would be most of the work.
+        """
+        if directory.entries > HASHES // 4:
+            return False
+        asked = self._asked_in.pop(directory.ino, 0) + 1
+        if asked * WORTH >= directory.entries:
+            return True
+        if len(self._asked_in) >= ASKED:
+            del self._asked_in[next(iter(self._asked_in))]
+        self._asked_in[directory.ino] = asked
+        return False
 
     def entries(self, parent: int, after: int, limit: int, plus: bool) -> list[Listed]:
         """Return up to ``limit`` entries behind cookie ``after``, in order of their cookies."""
