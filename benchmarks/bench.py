@@ -31,6 +31,8 @@ class Settings:
     rounds: int
     batches: int
     files: int
+    durable_files: int
+    durable_rounds: int
     tree_files: int
     """Files of the one large tree that files are created in."""
 
@@ -59,14 +61,16 @@ class Settings:
 
 
 FULL = Settings(
-    rounds=7, batches=3, files=1000, tree_files=100_000, rsync_files=20_000, rsync_rounds=3,
+    rounds=7, batches=3, files=1000, durable_files=200, durable_rounds=5,
+    tree_files=100_000, rsync_files=20_000, rsync_rounds=3,
     memory_files=1_000_000, disk_files=40_000, archived_files=20_000, archived_rounds=3,
     random_reads=4_000, stream_mib=96, sizes_files=100_000,
     scale_files=(10_000, 100_000, 1_000_000, 10_000_000), first_answer_files=1_000_000,
     past_files=100_000, ingest_seconds=600, modes=("pinned", "unpinned")
 )  # fmt: skip
 QUICK = Settings(
-    rounds=2, batches=1, files=1000, tree_files=5_000, rsync_files=2_000, rsync_rounds=1,
+    rounds=2, batches=1, files=1000, durable_files=50, durable_rounds=1,
+    tree_files=5_000, rsync_files=2_000, rsync_rounds=1,
     memory_files=20_000, disk_files=5_000, archived_files=2_000, archived_rounds=1,
     random_reads=500, stream_mib=64, sizes_files=10_000, scale_files=(10_000, 50_000),
     first_answer_files=50_000, past_files=10_000, ingest_seconds=10, modes=("pinned",)

@@ -12,6 +12,7 @@
  *
  * Phases:
  *     create   openat(O_CREAT|O_EXCL|O_WRONLY), write, close, for each file
+ *     durable  the same with an fsync before the close
  *     stat     fstatat, for each file
  *     read     openat(O_RDONLY), read (the whole document in one call), close
  *     verify   as read, and compare every byte; for correctness, its time says nothing
@@ -56,7 +57,7 @@ static char *document(long index)
 	return text;
 }
 
-static void create_one(long index)
+static void make(long index, int durable)
 {
 	char name[32];
 	char *text = document(index);
@@ -68,8 +69,20 @@ static void create_one(long index)
 		fail("create %s", name);
 	if (write(fd, text, size) != (ssize_t)size)
 		fail("write %s", name);
+	if (durable && fsync(fd) != 0)
+		fail("fsync %s", name);
 	if (close(fd) != 0)
 		fail("close %s", name);
+}
+
+static void create_one(long index)
+{
+	make(index, 0);
+}
+
+static void create_durably(long index)
+{
+	make(index, 1);
 }
 
 static void stat_one(long index)
@@ -150,9 +163,9 @@ static const struct phase {
 	void (*run)(long);
 	int whole_directory;
 } phases[] = {
-	{ "create", create_one, 0 }, { "stat", stat_one, 0 },     { "read", read_one, 0 },
-	{ "verify", verify_one, 0 }, { "list", list_once, 1 },    { "rename", rename_one, 0 },
-	{ "unlink", unlink_one, 0 },
+	{ "create", create_one, 0 }, { "durable", create_durably, 0 }, { "stat", stat_one, 0 },
+	{ "read", read_one, 0 },     { "verify", verify_one, 0 },      { "list", list_once, 1 },
+	{ "rename", rename_one, 0 }, { "unlink", unlink_one, 0 },
 };
 
 static void run_phase(const struct phase *phase, const char *label, long repeat)

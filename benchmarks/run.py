@@ -29,9 +29,10 @@ import workloads
 
 RESULTS = toolchain.HERE / "RESULTS.md"
 AMOUNTS = (
-    "rounds", "batches", "files", "tree-files", "rsync-files", "rsync-rounds", "memory-files",
-    "disk-files", "archived-files", "archived-rounds", "random-reads", "stream-mib", "sizes-files",
-    "first-answer-files", "past-files", "ingest-seconds",
+    "rounds", "batches", "files", "durable-files", "durable-rounds", "tree-files", "rsync-files",
+    "rsync-rounds", "memory-files", "disk-files", "archived-files", "archived-rounds",
+    "random-reads", "stream-mib", "sizes-files", "first-answer-files", "past-files",
+    "ingest-seconds",
 )  # fmt: skip
 
 

@@ -29,12 +29,19 @@ DIRECTORIES = 400
 FIRST_ANSWERS = 3
 """Mounts of which the median is taken."""
 
+FEW = 10
+"""Directories of the other sample: as many as the smallest store has."""
+
+STEPS = {"lookup": "stat:lookup", "stat": "stat", "read": "read", "create": "make:create"}
 ROWS = {
-    "lookup": "lookup of a name (first stat), at random",
+    "lookup": "lookup of a name (first stat)",
     "stat": "stat, warm",
     "list": "list a directory of 1,000, first",
-    "read": "open + read + close, first, at random",
-    "create": "create + write + close, 600 bytes, at random",
+    "read": "open + read + close, first",
+    "create": "create + write + close, 600 bytes",
+    "lookup_wide": "lookup, at random over the tree",
+    "read_wide": "open + read + close, at random over the tree",
+    "create_wide": "create, at random over the tree",
 }
 
 
@@ -50,9 +57,10 @@ def scale(bench: Bench) -> None:
         ROWS,
         {str(files): f"{files:,} files" for files in sizes},
         subject=str(sizes[-1]),
-        about="Generated stores, directories of 1,000 files, index in the page cache; the sample "
-        f"is up to {SAMPLE:,} files of up to {DIRECTORIES} directories, drawn at random over the "
-        "whole tree.",
+        about=f"Generated stores, directories of 1,000 files, index in the page cache. A sample of "
+        f"{SAMPLE:,} files, in random order: of {FEW} directories, as all of the smallest store; "
+        f"or “at random over the tree”: of up to {DIRECTORIES} directories, where there are so "
+        "many.",
     )
     bench.tables.append(table)
     for files in sizes:
@@ -78,11 +86,11 @@ def generated(bench: Bench, root: Path, files: int) -> None:
     bench.gauge(f"scale-made-{files}", "made through the library", files / seconds, "files/s", of)
 
 
-def sample(files: int, seed: str) -> tuple[list[str], list[str]]:
-    """Draw directories, and files in them."""
+def sample(files: int, seed: str, most: int = DIRECTORIES) -> tuple[list[str], list[str]]:
+    """Draw up to *most* directories, and files in them."""
     rng = random.Random(seed)
     total = max(1, files // generate.PER_DIRECTORY)
-    numbers = rng.sample(range(total), min(DIRECTORIES, total))
+    numbers = rng.sample(range(total), min(most, total))
     each = min(SAMPLE // len(numbers), generate.PER_DIRECTORY)
     chosen = [
         generate.file_name(number * generate.PER_DIRECTORY + within)
@@ -101,23 +109,23 @@ def lines(where: Path, paths: Iterable[str]) -> Path:
 
 def costs(turn: Turn, files: int, scratch: Path) -> dict[str, float]:
     """Return microseconds per operation."""
-    directories, chosen = sample(files, f"sample of {files}")
-    wanted = lines(scratch / "sample", chosen)
-    places = lines(scratch / "directories", directories)
-    new = lines(scratch / "new", (f"{path[:-5]}-new.json" for path in chosen))
     read_through(turn.place.backing / "index.sqlite")
     found = {}
-    with turn.mounted() as where:
-        measure.paths(where, where.root, places, ["stat"])
-        for row, value in measure.paths(
-            where, where.root, wanted, ["stat:lookup", "stat", "read"]
-        ).items():
-            found[row] = value.mean
-    with turn.mounted() as where:
-        measure.paths(where, where.root, places, ["stat"])
-        found["list"] = measure.paths(where, where.root, places, ["list"])["list"].mean
-        found["create"] = measure.paths(where, where.root, new, ["make"])["make"].mean
-    return found
+    for suffix, most in (("", FEW), ("_wide", DIRECTORIES)):
+        directories, chosen = sample(files, f"sample of {files} from {most}", most)
+        wanted = lines(scratch / "sample", chosen)
+        places = lines(scratch / "directories", directories)
+        new = lines(scratch / "new", (f"{path[:-5]}-new{suffix}.json" for path in chosen))
+        for asked, steps in ((wanted, ["lookup", "stat", "read"]), (new, ["create"])):
+            with turn.mounted() as where:
+                measure.paths(where, where.root, places, ["stat"])
+                timings = measure.paths(where, where.root, asked, [STEPS[s] for s in steps])
+                found.update({row + suffix: timing.mean for row, timing in timings.items()})
+        if not suffix:
+            with turn.mounted() as where:
+                measure.paths(where, where.root, places, ["stat"])
+                found["list"] = measure.paths(where, where.root, places, ["list"])["list"].mean
+    return {row: value for row, value in found.items() if row in ROWS}
 
 
 def read_through(path: Path) -> None:
@@ -129,6 +137,7 @@ def read_through(path: Path) -> None:
 
 def resident(bench: Bench, turn: Turn, files: int) -> None:
     """Read the daemon's memory while a large store is walked, read and written to."""
+    made = sum(len(sample(files, "", most)[1]) for most in (FEW, DIRECTORIES))
     _, chosen = sample(files, "memory")
     wanted = lines(bench.scratch / "sample", chosen)
     new = lines(bench.scratch / "new", (f"{path[:-5]}-more.json" for path in chosen))
@@ -136,7 +145,7 @@ def resident(bench: Bench, turn: Turn, files: int) -> None:
         note = space.memory_notes(bench, where, "scale")
         note("start", f"{files:,} files in the index, just mounted")
         begin = time.monotonic()
-        measure.expect_files(where, where.root, files + len(chosen))
+        measure.expect_files(where, where.root, files + made)
         per_file = (time.monotonic() - begin) / files * 1e6
         bench.gauge("scale-walk", f"`find -type f` over {files:,} files", per_file, "µs per file")
         note("walked", "all of them walked")

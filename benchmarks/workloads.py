@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import archived
 import copying
+import durable
 import mounts
 import operations
 import requests
@@ -20,6 +21,7 @@ from bench import Bench, say
 
 WORKLOADS: dict[str, Callable[[Bench], None]] = {
     "operations": operations.operations,
+    "durable": durable.durable,
     "tree": operations.large_tree,
     "rsync": copying.rsync,
     "large": streaming.large_file,
