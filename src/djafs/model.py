@@ -156,10 +156,13 @@ class Calendar:
 
     def day_of(self, t: int) -> int:
         """Return the day in which ``t`` falls."""
-        if self._zone is timezone.utc:
-            return min(max(t // _DAY + _EPOCH_DAY, 1), _LAST_DAY)
         begin, end, day = self._known
         if begin <= t < end:
+            return day
+        if self._zone is timezone.utc:
+            day = min(max(t // _DAY + _EPOCH_DAY, 1), _LAST_DAY)
+            begin = (day - _EPOCH_DAY) * _DAY
+            self._known = (begin, begin + _DAY, day)
             return day
         try:
             day = datetime.fromtimestamp(t // 10**9, self._zone).date().toordinal()

@@ -48,7 +48,7 @@ class Index:
         self.connection = connection
 
     @classmethod
-    def open(cls, layout: Layout, cache: int = 8 << 20) -> Index:
+    def open(cls, layout: Layout, cache: int = 6 << 20) -> Index:
         """Open the index for reading and writing, with ``cache`` bytes of pages in memory.
 
         Raises IndexDamageError when it is missing, damaged, or of another schema.
@@ -87,7 +87,7 @@ class Index:
             return {}
 
     @classmethod
-    def create(cls, path: str, cache: int = 8 << 20) -> Index:
+    def create(cls, path: str, cache: int = 6 << 20) -> Index:
         """Create an empty index at ``path``, replacing what is there."""
         if path != sqlite.MEMORY:
             _make_file(path)

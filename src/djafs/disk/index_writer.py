@@ -293,18 +293,24 @@ class IndexWriter:
 
     def _note_days(self, batch: Batch) -> None:
         """Note the days of changed inodes, and directories that their contents make older."""
-        states = [inode for inode in batch.inodes.values() if inode]
-        for day in {self._calendar.day_of(state.effective()) for state in states}:
+        days = set()
+        for state in batch.inodes.values():
+            if state is not None:
+                begin = state.effective()
+                days.add(self._calendar.day_of(begin))
+                if begin < state.last or state.is_directory:
+                    self._dated.append(state)
+        for day in days:
             self._note_day(day)
-        self._dated += states
-        self._bound = {
-            dentry.ino: (parent, dentry.made)
-            for parent, names in batch.names.items()
-            for dentry in names.values()
-            if dentry
-        }
-        self._note_dated()
-        self._bound = {}
+        if self._dated:
+            self._bound = {
+                dentry.ino: (parent, dentry.made)
+                for parent, names in batch.names.items()
+                for dentry in names.values()
+                if dentry
+            }
+            self._note_dated()
+            self._bound = {}
 
     def _note_dated(self) -> None:
         """Have directories begin with states that began before they were recorded."""

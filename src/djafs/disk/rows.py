@@ -54,7 +54,7 @@ def pack_extents(extents: list[Extent]) -> bytes | None:
     """Return extents as stored; archived ones without the fields that they do not use."""
     if not extents:
         return None
-    return _pack([extent if extent.segment else extent[:5] for extent in extents])
+    return _pack([extent if extent[2] else extent[:5] for extent in extents])
 
 
 def pack_part(extents: list[Extent]) -> bytes:
@@ -69,8 +69,12 @@ def unpack_extents(stored: bytes | None) -> list[Extent]:
 
 def hot_of(extents: list[Extent]) -> int | None:
     """Return the smallest hot segment that ``extents`` need, None when they need none."""
-    segments = [extent.segment for extent in extents if extent.segment]
-    return min(segments) if segments else None
+    least = 0
+    for extent in extents:
+        segment = extent[2]
+        if segment and (segment < least or not least):
+            least = segment
+    return least or None
 
 
 def name_hash(name: bytes) -> int:

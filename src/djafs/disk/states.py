@@ -133,7 +133,7 @@ def inode_row(inode: Inode) -> rows.Row:  # noqa: C901, PLR0912, PLR0915
 
 def is_hot(extents: list[Extent]) -> bool:
     """Return whether any extent is in the hot log."""
-    return any(extent.segment for extent in extents)
+    return rows.hot_of(extents) is not None
 
 
 def _is_whole(extents: list[Extent], size: int) -> bool:

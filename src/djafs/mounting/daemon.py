@@ -22,6 +22,7 @@ from djafs.mounting import control
 from djafs.mounting.damage import DamageReporter
 from djafs.mounting.durable import DurableCloseHandler
 from djafs.mounting.handler import DjafsHandler
+from djafs.mounting.memory import give_back, share_memory
 from djafs.mounting.options import MountOptions
 from djafs.mounting.pressure import Pressure
 from djafs.mounting.repairing import carry_out
@@ -70,6 +71,7 @@ def serve(
     are for tests. Raises DjafsError.
     """
     raise_descriptor_limit()
+    share_memory()
     # Threads that write the index must not keep the answering thread waiting for long.
     sys.setswitchinterval(0.0005)
     try:
@@ -269,6 +271,7 @@ class Daemon:
         except Exception:
             self._pressure.leave(store.hot.size)
             raise
+        give_back()
         with store.guard:
             left = store.hot.size_below(begun)
         # What was to settle first may be packed yet.

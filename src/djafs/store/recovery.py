@@ -149,7 +149,7 @@ def _follow(
     layout: Layout, store: str, calendar: Calendar, writing: Index, tail: Tail, rebuilt: str | None
 ) -> Recovered:
     """Bring an index up to the end of the log; it is closed if that fails."""
-    reading = Index.open_read_only(layout, cache=6 << 20)
+    reading = Index.open_read_only(layout, cache=4 << 20)
     try:
         writer = IndexWriter(writing, calendar)
         tree = Tree(reading, calendar)

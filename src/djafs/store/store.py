@@ -81,7 +81,7 @@ class Store:
         time_zone: str = "UTC",
         host: Host | None = None,
         clock: Callable[[], int] = time.time_ns,
-        frame_cache: int = 16 << 20,
+        frame_cache: int = 12 << 20,
         parity: int | None = None,
     ) -> Store:
         """Take a store, creating it if it is new and ``create`` is set, and recover it.

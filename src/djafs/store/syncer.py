@@ -21,7 +21,7 @@ from djafs.disk.records import Sync
 from djafs.errors import ReadOnlyStoreError
 from djafs.store.tree import Tree
 
-BATCH = 8192
+BATCH = 4096
 """Changes after which a batch is written without waiting for the second to pass."""
 
 BACKLOG = 4 * BATCH
