@@ -28,7 +28,7 @@ fuzzed = settings(
     max_examples=TRIES, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 
-pytestmark = pytest.mark.leaves_damage
+pytestmark = [pytest.mark.leaves_damage, pytest.mark.timeout(count(120, 1800))]
 
 
 @pytest.fixture

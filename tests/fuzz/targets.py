@@ -22,8 +22,8 @@ from djafs.disk.archive_scan import problems
 from djafs.disk.checkpoint import CheckpointReader
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
-from djafs.disk.lookup_line import START, seal
-from djafs.disk.lookup_reader import LookupReader
+from djafs.disk.lookup_line import START, Position, seal
+from djafs.disk.lookup_reader import LookupReader, holds, last_mark, segment_start
 from djafs.errors import DjafsError
 from djafs.fuse import wire
 from djafs.fuse.operations import OPERATIONS
@@ -58,6 +58,11 @@ def log(data: bytes) -> None:
         Path(layout.lookup_segment(1)).write_bytes(line + data)
         for _ in LookupReader(layout, STORE, START):
             pass
+        Path(layout.lookup_segment(2)).write_bytes(data)
+        with contextlib.suppress(DjafsError):
+            segment_start(layout, 2)
+        last_mark(layout, 2)
+        holds(layout, Position(2, len(data), 1, 1))
 
 
 def replay(data: bytes) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from zlib import crc32
 
-import msgspec
 import zstandard
 
 from djafs.disk import records
@@ -92,7 +91,7 @@ class LookupReader:
             return None
         try:
             record: records.AnyRecord = records.decode(line)
-        except msgspec.MsgspecError as error:
+        except records.UNREADABLE as error:
             self._fail(number, offset, f"not a record: {error}")
             return None
         if record.seq != self.position.seq + 1:
@@ -117,7 +116,7 @@ def segment_start(layout: Layout, number: int) -> Position:
     with open_segment(layout, number) as lines:
         try:
             record = records.decode(lines.readline(LINE))
-        except (zstandard.ZstdError, msgspec.MsgspecError) as error:
+        except (zstandard.ZstdError, *records.UNREADABLE) as error:
             path = segment_path(layout, number)
             raise LookupLogDamageError(f"{path} has no first line: {error}") from error
     if not isinstance(record, records.Segment):
@@ -156,7 +155,7 @@ def holds(layout: Layout, position: Position) -> bool:
             and int(match[1]) == position.chain
             and records.decode(line).seq == position.seq
         )
-    except (LookupLogDamageError, OSError, zstandard.ZstdError, IndexError, msgspec.MsgspecError):
+    except (LookupLogDamageError, OSError, zstandard.ZstdError, IndexError, *records.UNREADABLE):
         return False
 
 
@@ -182,7 +181,7 @@ def last_mark(layout: Layout, number: int, offset: int = 0) -> int:
             while line := lines.readline(LINE):
                 if b'"op":"sync"' not in line:
                     continue
-                with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                with contextlib.suppress(*records.UNREADABLE):
                     record = records.decode(line)
                     if isinstance(record, records.Sync):
                         upto = max(upto, record.upto)

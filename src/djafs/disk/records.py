@@ -271,3 +271,6 @@ AnyRecord = (
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(AnyRecord).decode
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What :func:`decode` raises for a line that is no record."""

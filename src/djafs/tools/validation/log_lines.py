@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from zlib import crc32
 
-import msgspec
 import zstandard
 
 from djafs.disk import records
@@ -79,7 +78,7 @@ def store_of(layout: Layout) -> str:
         with open_segment(layout, number) as lines:
             try:
                 record = records.decode(lines.readline(LINE))
-            except (zstandard.ZstdError, msgspec.MsgspecError, OSError):
+            except (zstandard.ZstdError, *records.UNREADABLE, OSError):
                 continue
             if isinstance(record, records.Segment):
                 return record.store
