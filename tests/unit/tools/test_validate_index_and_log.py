@@ -37,7 +37,7 @@ def test_an_index_of_another_schema_is_a_warning(world: World):
 
 def test_an_index_that_is_no_database(world: World):
     Path(world.layout.index).write_bytes(b"garbage" * 10_000)
-    assert "remove index.sqlite" in world.only(Kind.INDEX_DAMAGED).advice
+    assert "djafs validate -r" in world.only(Kind.INDEX_DAMAGED).advice
 
 
 def test_an_index_of_another_store(world: World, tmp_path: Path):
