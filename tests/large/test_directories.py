@@ -15,7 +15,7 @@ from rig.amount import large
 from rig.mount import Mount
 from rig.syscalls import Listing
 
-ENTRIES = large(1500, 100_000)
+ENTRIES = large(1000, 100_000)
 
 pytestmark = pytest.mark.timeout(large(120, 900))
 

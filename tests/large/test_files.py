@@ -69,7 +69,7 @@ def within(group: MemoryGroup, function: Callable[[], str]) -> str:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes control groups")
 def test_a_file_larger_than_memory(store: Path, tmp_path: Path, say: Callable[[str], None]):
     """Daemon, packer, writer and reader together have less memory than the file has bytes."""
-    limit, size = large(128, 256) * MIB, large(192, 3072) * MIB
+    limit, size = large(128, 256) * MIB, large(160, 3072) * MIB
     options = ("--gc-interval=86400", "--settle=0", "--hot-cache-size=100G")
     mount = Mount(store, tmp_path / "mnt", options, seconds=large(100, 1700))
     with memory_group("djafs-test", limit) as group:
@@ -90,7 +90,7 @@ def test_lines_appended_to_a_large_archived_file(
     mount_store: Callable[..., Mount], say: Callable[[str], None]
 ):
     """Nothing of it is packed again, although the daemon packs after each."""
-    size, lines = large(16, 1024) * MIB + 5 * MIB, large(5, 60)
+    size, lines = large(4, 1024) * MIB + 5 * MIB, large(3, 60)
     mounted = mount_store("--gc-interval=0.2", "--settle=0")
     path = mounted.live / "log"
     written = write(path, size)
