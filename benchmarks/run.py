@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
         "--long", action="store_true", help="only what takes long: " + ", ".join(workloads.LONG)
     )
     which.add_argument("--all", action="store_true", help="what takes long too")
-    which.add_argument(
+    parser.add_argument(
         "--render", action="store_true", help="measure nothing: write the report of what there is"
     )
     parser.add_argument(

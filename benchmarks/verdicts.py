@@ -29,7 +29,7 @@ def row_of(target: Target, tables: dict[str, Table], gauges: dict[str, Gauge]) -
         gauge = gauges.get(target.gauge)
         return None if gauge is None else limit_row(target, gauge)
     table = tables.get(target.table)
-    if table is None:
+    if table is None or target.row not in table.rows:  # kept of an older run, perhaps
         return None
     return speed_row(target, table) if isinstance(target, Speed) else cost_row(target, table)
 
