@@ -212,7 +212,7 @@ def past(bench: Bench) -> None:
         subject="past",
         about=f"A generated store of {files:,} files, the day being the last one that it shows. "
         "“Again” is answered from the kernel's caches in `live/`; for a snapshot the kernel keeps "
-        "no names or attributes, because data with an old modification time may arrive any day.",
+        "no names, because data with an old modification time may arrive any day.",
     )
     bench.tables.append(table)
     with peers.place(peer, bench.scratch) as place:
