@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
 import os
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import zstandard
@@ -17,6 +20,36 @@ def segment_numbers(layout: Layout) -> list[int]:
     """Return the numbers of all segments, open and closed, ascending."""
     found = numbers(layout.lookups, "djfl") + numbers(layout.lookups, "djfl.zst")
     return sorted(set(found))
+
+
+@contextlib.contextmanager
+def kept(layout: Layout) -> Iterator[None]:
+    """Have a daemon keep, meanwhile, the segments that a new checkpoint makes needless.
+
+    By a shared flock(2) on their directory, which ends with this process. Raises OSError.
+    """
+    try:
+        directory = os.open(layout.lookups, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield  # there is nothing to keep
+        return
+    try:
+        fcntl.flock(directory, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(directory)
+
+
+def are_kept(layout: Layout) -> bool:
+    """Return whether somebody reads the log who wants its segments to stay (:func:`kept`)."""
+    directory = os.open(layout.lookups, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(directory)
+    return False
 
 
 def segment_path(layout: Layout, number: int) -> str:

@@ -183,6 +183,8 @@ class LogKeeper:
         *older, number = checkpoint_numbers(layout) or [0]
         if not number or time.time() - os.stat(layout.checkpoint(number)).st_mtime < grace:
             return
+        if lookup_segments.are_kept(layout):
+            return
         for checkpoint in older:
             host.unlink(layout.checkpoint(checkpoint), "checkpoint.unlink")
         below = min(self._below(), number + 1, lookup_segments.segment_numbers(layout)[-1])

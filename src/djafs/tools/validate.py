@@ -15,7 +15,7 @@ from djafs.disk import sqlite
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout, numbers
 from djafs.disk.legacy_layout import is_legacy
-from djafs.disk.lookup_segments import segment_numbers
+from djafs.disk.lookup_segments import kept, segment_numbers
 from djafs.errors import IndexDamageError, LookupLogDamageError, NotAStoreError, UsageError
 from djafs.model import Calendar
 from djafs.store.identity import FORMAT, Identity, read_identity
@@ -105,7 +105,8 @@ def check_store(
     with Workspace(layout, held=held) as workspace:
         try:
             check = Check(layout, identity, workspace, tell, say, follow, meter)
-            check.run()
+            with kept(layout):
+                check.run()
             if then is not None:
                 then(check)
         except sqlite.Error as error:

@@ -342,6 +342,18 @@ def test_a_log_that_ends_before_its_checkpoint_is_damaged(made):
         world.open()
 
 
+def test_what_somebody_reads_stays_until_he_is_done(world):
+    world.file(b"a", b"content")
+    keeper = NearKeeper(world.store)
+    keeper.close_log()
+    with lookup_segments.kept(world.layout):
+        keeper.checkpoint()
+        assert "00000001.djfl.zst" in names(world)
+    world.file(b"b", b"content")
+    keeper.checkpoint()
+    assert "00000001.djfl.zst" not in names(world)
+
+
 def test_a_process_of_its_own_makes_it(world, monkeypatch):
     monkeypatch.undo()
     for number in range(50):
