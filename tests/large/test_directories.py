@@ -17,7 +17,7 @@ from rig.syscalls import Listing
 
 ENTRIES = large(1000, 100_000)
 
-pytestmark = pytest.mark.timeout(large(120, 900))
+pytestmark = pytest.mark.timeout(large(120, 3600))
 
 
 def fill(directory: Path, content: bytes = b"") -> None:

@@ -18,7 +18,7 @@ from rig.waiting import wait_until
 
 MIB = 1 << 20
 
-pytestmark = pytest.mark.timeout(large(120, 1800))
+pytestmark = pytest.mark.timeout(large(120, 3600))
 
 
 def stored(mount: Mount, *parts: str) -> int:
@@ -71,7 +71,7 @@ def test_a_file_larger_than_memory(store: Path, tmp_path: Path, say: Callable[[s
     """Daemon, packer, writer and reader together have less memory than the file has bytes."""
     limit, size = large(128, 256) * MIB, large(160, 3072) * MIB
     options = ("--gc-interval=86400", "--settle=0", "--hot-cache-size=100G")
-    mount = Mount(store, tmp_path / "mnt", options, seconds=large(100, 1700))
+    mount = Mount(store, tmp_path / "mnt", options, seconds=large(100, 3500))
     with memory_group("djafs-test", limit) as group:
         mount.program = group.joining(mount.program)
         with mount:
