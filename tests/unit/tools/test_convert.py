@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from djafs.disk import lookup_log
 from djafs.disk.host import Host
+from djafs.store import syncer
 from djafs.store.store import Store
 from djafs.tools.convert import feed, intake, listing, reading, run
 from djafs.tools.convert.excludes import Excludes
@@ -173,6 +175,16 @@ def test_a_full_disk_leaves_what_was_complete(label, room, source, store, tmp_pa
     rest = bring(source, store)
     assert rest.new == 50 - len(half)
     assert files(exported(store, tmp_path / "whole")) == files(source)
+
+
+def test_the_index_is_written_before_the_store_waits_for_it(source, store, monkeypatch):
+    monkeypatch.setattr(syncer, "PATIENCE", 0.0)
+    monkeypatch.setattr(syncer, "BATCH", 8)
+    monkeypatch.setattr(syncer, "BACKLOG", 32)
+    monkeypatch.setattr(intake, "INDEX_BATCH", 16)
+    monkeypatch.setattr(intake, "PIECE", 2)
+    monkeypatch.setattr(lookup_log, "SEGMENT", 2000)
+    assert bring(source, store).problems == []
 
 
 def test_a_packer_that_is_killed_leaves_what_was_complete(source, store, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from collections import deque
 from djafs.disk.records import Archive, Record
 from djafs.store.log_keeper import LogKeeper
 from djafs.store.store import Store
+from djafs.store.syncer import BACKLOG
 from djafs.tools.convert.contents import Draft, writing
 from djafs.tools.convert.feed import Feed
 from djafs.tools.convert.summary import Summary
@@ -27,8 +28,14 @@ Nothing can be logged before it has its name: so both processes have work early.
 SLICE = 64
 """Changes that are logged between two batches of files."""
 
-INDEX_BATCH = 16384
-"""Changes after which the index is brought up to date."""
+PIECE = BACKLOG // 16
+"""Changes that are logged at one go."""
+
+INDEX_BATCH = BACKLOG // 2
+"""Changes after which the index is brought up to date.
+
+Nobody else does that here: the next piece must never find the store waiting for it.
+"""
 
 WORTH_CLOSING = 1000
 """Changes after which the log is compressed at the end, instead of by the next mount."""
@@ -129,7 +136,7 @@ class Intake:
         sealed.begun = True
         end = min(len(sealed.changes), sealed.logged + most)
         while sealed.logged < end:
-            some = sealed.changes[sealed.logged : min(end, sealed.logged + INDEX_BATCH // 4)]
+            some = sealed.changes[sealed.logged : min(end, sealed.logged + PIECE)]
             self._log_some(some)
             sealed.logged += len(some)
         if sealed.logged == len(sealed.changes):
