@@ -40,7 +40,13 @@ def look(store: Store) -> Seen:
     with store.guard:
         _live(store, LIVE_ROOT, b"live", seen)
     store.syncer.catch_up()
-    for day in store.snapshots.days():
+    try:
+        days = store.snapshots.days()
+    except sqlite.Error as error:
+        _must_be_damage(error)
+        seen[b"snapshots"] = EIO
+        return seen
+    for day in days:
         place = date.fromordinal(day).strftime("snapshots/%Y/%m/%d").encode()
         _past(store, LIVE_ROOT, place, day, seen)
     return seen
@@ -166,7 +172,8 @@ def wrong(seen: Seen, expected: Seen) -> list[str]:
 
     What is missing below a directory that cannot be listed is not held against it.
     """
-    found = [f"{path!r} was never there" for path in seen.keys() - expected.keys()]
+    known = expected.keys() | {parent for path in expected for parent in parents(path)}
+    found = [f"{path!r} was never there" for path in seen.keys() - known]
     for path, shown in expected.items():
         if path in seen:
             if seen[path] not in (EIO, shown):

@@ -30,8 +30,10 @@ def remove_leftovers(host: Host, layout: Layout, index: Index) -> None:
     orphaned = set(numbers(layout.archives, "tar.zst.par2")) - present
     present |= orphaned
     unknown = present.difference(index.archives())
+    if not unknown:
+        return
     needed = index.smallest_hot_segment()
-    if not unknown or (needed and not os.path.exists(layout.hot_segment(needed))):
+    if needed and not os.path.exists(layout.hot_segment(needed)):
         return
     following = index.state().get("archive", 1)
     for number in sorted(unknown & (_dropped(layout) | {following})):

@@ -19,7 +19,7 @@ from djafs.store.identity import (
     set_parity,
 )
 from djafs.store.leftovers import remove_leftovers
-from djafs.store.recovery import Recovered, recover
+from djafs.store.recovery import Recovered, recover, set_aside
 from djafs.store.space import FULL, Space
 
 
@@ -52,11 +52,27 @@ def take(
         if parity is not None and parity != identity.parity:
             identity = set_parity(host, layout, identity, parity)
         recovered = _recover(host, layout, identity)
-        remove_leftovers(host, layout, recovered.reading)
+        try:
+            remove_leftovers(host, layout, recovered.reading)
+        except sqlite.Error as error:
+            if not sqlite.is_damage(error):
+                raise
+            recovered = _recover_without(recovered, host, layout, identity)
+            remove_leftovers(host, layout, recovered.reading)
     except BaseException:
         lock.release()
         raise
     return Taken(identity, lock, recovered)
+
+
+def _recover_without(
+    recovered: Recovered, host: Host, layout: Layout, identity: Identity
+) -> Recovered:
+    """Recover once more, with another index: this one is damaged after all."""
+    for index in (recovered.reading, recovered.writing):
+        index.close()
+    set_aside(host, layout)
+    return _recover(host, layout, identity)
 
 
 def _recover(host: Host, layout: Layout, identity: Identity) -> Recovered:

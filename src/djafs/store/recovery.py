@@ -78,10 +78,9 @@ def _make_index(
 
     The old one is kept until there is another: where the log is damaged, it may know more.
     """
-    if os.path.lexists(layout.index):
-        _rename_index(host, layout.index, layout.old_index)
     # A write-ahead log of the old index that came back would be taken for one of the new.
-    host.sync_directory(layout.root, "recovery.sync-directory")
+    if os.path.lexists(layout.index):
+        set_aside(host, layout)
     try:
         index = Index.create(layout.index)
         if load_newest(layout, store, index).position.seq > tail.end.seq:
@@ -96,6 +95,12 @@ def _make_index(
         with contextlib.suppress(FileNotFoundError):
             host.unlink(layout.old_index + suffix, "recovery.unlink-index")
     return found
+
+
+def set_aside(host: Host, layout: Layout) -> None:
+    """Take the index away, so that another one is made."""
+    _rename_index(host, layout.index, layout.old_index)
+    host.sync_directory(layout.root, "recovery.sync-directory")
 
 
 def _rename_index(host: Host, source: str, target: str) -> None:
