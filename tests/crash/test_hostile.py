@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -157,6 +158,19 @@ def test_a_line_without_end(small: SmallStore):
         file.truncate(20 * LINE)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     opened(small.path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
+
+
+def test_a_segment_that_inflates_without_end(small: SmallStore):
+    plain = Path(small.layout.lookup_segment(1))
+    lines, zeros = plain.read_bytes(), bytes(1 << 20)
+    compressor = zstandard.ZstdCompressor().compressobj()
+    pieces = [compressor.compress(lines), *(compressor.compress(zeros) for _ in range(1200))]
+    Path(small.layout.closed_lookup_segment(1)).write_bytes(b"".join([*pieces, compressor.flush()]))
+    plain.unlink()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(LookupLogDamageError):
+        Store.open(os.fspath(small.path))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
 
 

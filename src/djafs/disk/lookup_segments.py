@@ -22,6 +22,10 @@ def segment_numbers(layout: Layout) -> list[int]:
     return sorted(set(found))
 
 
+MOST = 256 << 20
+"""Bytes that a closed segment inflates to at most; one of ours has some 4 MiB."""
+
+
 @contextlib.contextmanager
 def kept(layout: Layout) -> Iterator[None]:
     """Have a daemon keep, meanwhile, the segments that a new checkpoint makes needless.
@@ -65,7 +69,7 @@ def open_segment(layout: Layout, number: int) -> BinaryIO:
     """
     path = segment_path(layout, number)
     file = _open(path)
-    return io.BufferedReader(_Inflated(file), 1 << 18) if path.endswith(".zst") else file
+    return io.BufferedReader(_Inflated(file, MOST), 1 << 18) if path.endswith(".zst") else file
 
 
 def open_compressed(path: str) -> BinaryIO:
@@ -83,8 +87,9 @@ def _open(path: str) -> BinaryIO:
 class _Inflated(io.RawIOBase):
     """What a compressed file inflates to. Going back begins anew."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, most: int | None = None) -> None:
         self._file = file
+        self._most = most
         self._stream = zstandard.ZstdDecompressor().stream_reader(file, closefd=False)
         self._at = 0
 
@@ -97,6 +102,8 @@ class _Inflated(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 (any writable buffer)
         size: int = self._stream.readinto(buffer)
         self._at += size
+        if self._most is not None and self._at > self._most:
+            raise zstandard.ZstdError("it inflates to more than a segment has")
         return size
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
