@@ -121,6 +121,11 @@ def test_no_damage_before_a_mount_serves_wrong_bytes(
     record_property("damages that were refused", seen["refused"])
 
 
+def test_a_name_that_changed_in_the_index_is_not_shown(closed: Made, tmp_path: Path):
+    at = (closed.path / "index.sqlite").read_bytes().index(b"renamed.json")
+    assert examine(closed, tmp_path, "index", Harm("index.sqlite", "flip", at)) == "EIO"
+
+
 # While it is mounted
 
 OPTIONS = ("--gc-interval=86400",)
