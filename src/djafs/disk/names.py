@@ -26,10 +26,11 @@ _GIVE_HASHES = "UPDATE dentry SET hash = name_hash(name) WHERE parent = ? AND ha
 def by_name(columns: str, join: str = "") -> str:
     """Return the query for ``columns`` of the dentry ``d`` that :func:`key` is of."""
     many = f"SELECT {columns} FROM dentry d INDEXED BY dentry_name {join}"
-    few = f"SELECT {columns} FROM dentry d {join}"
+    # CROSS JOIN: a directory of many names is not even begun to be looked through.
+    few = f"SELECT {columns} FROM (SELECT 1 WHERE NOT {_HASHED}) CROSS JOIN dentry d {join}"
     return (
         f"{many} WHERE d.parent = ?1 AND d.hash = ?2 AND d.name = ?3 UNION ALL"
-        f" {few} WHERE d.parent = ?1 AND d.name = ?3 AND NOT {_HASHED}"
+        f" {few} WHERE d.parent = ?1 AND d.name = ?3"
     )
 
 

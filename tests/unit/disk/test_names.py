@@ -70,3 +70,18 @@ def test_names_whose_hashes_are_the_same_are_told_apart(index: Index):
     put_names(index.connection, {PARENT: dict(names)}, {PARENT: directory})
     assert index.dentry(PARENT, twin) == Dentry(7, 1000)
     assert index.dentry(PARENT, name) == Dentry(8, 1001)
+
+
+def test_a_name_that_is_not_there_is_not_looked_for_from_end_to_end(index: Index):
+    put(index, PARENT, 0, 2000)
+    steps = 0
+
+    def count() -> bool:
+        nonlocal steps
+        steps += 1
+        return False
+
+    index.connection.set_progress_handler(count, 1)  # each instruction of SQLite
+    assert index.dentry(PARENT, b"name 2000") is None
+    index.connection.set_progress_handler(None)
+    assert 0 < steps < 200
