@@ -239,7 +239,13 @@ def test_a_quota_that_is_used_up_as_root(quota: Path, tmp_path: Path):
         assert len(written) > 8
         assert_holds(mount, written)
         mount.kill9()
-        mount.start()
+        try:
+            mount.start()
+        except AssertionError as refused:
+            # Recovery writes what was not durable, and btrfs copies what is written over.
+            assert "no room to open the store: free some megabytes" in str(refused)
+            limit(quota, "64M")
+            mount.start()
         assert_holds(mount, written)
         for name in sorted(written)[:5]:
             (mount.live / name).unlink()

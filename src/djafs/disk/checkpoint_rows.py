@@ -16,7 +16,7 @@ from djafs.disk.batch import ContentRow
 from djafs.disk.content_writer import update_contents
 from djafs.disk.hot_log import pack_checksums
 from djafs.disk.inode_writer import put_inodes
-from djafs.disk.names import provide_hash, put_names
+from djafs.disk.names import put_names
 from djafs.disk.records import bytes_of, text_of
 from djafs.extents import Extent
 from djafs.model import Dentry
@@ -120,7 +120,6 @@ class _Names(Table):
     def __init__(self, db: sqlite.Connection, name: str) -> None:
         super().__init__(db, name)
         self.columns = ["parent", "cookie", "name", "ino", "begin", "made"]
-        provide_hash(db)
 
     def found(self) -> Iterator[rows.Row]:
         """Yield every name."""

@@ -7,9 +7,12 @@ Every call carries a *label* that names the step, such as ``"hot.append"`` or
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
+
+_libc = ctypes.CDLL(None, use_errno=True)  # the standard library has no syncfs
 
 
 def no_follow(path: str, flags: int) -> int:
@@ -64,6 +67,16 @@ class Host:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sync_filesystem(self, path: str, label: str) -> None:
+        """Have the filesystem that ``path`` lies on write all that it has in memory (syncfs(2))."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if _libc.syncfs(descriptor):
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number), path)
         finally:
             os.close(descriptor)
 

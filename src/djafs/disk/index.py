@@ -16,7 +16,7 @@ from djafs.disk.batch import ContentRow, Vacated
 from djafs.disk.layout import INDEX_SUFFIXES, Layout
 from djafs.disk.lookup_line import Position
 from djafs.disk.lost import NOWHERE
-from djafs.disk.names import by_name, hashes_of, key
+from djafs.disk.names import by_name, hashes_of, key, provide_hash
 from djafs.errors import IndexDamageError
 from djafs.model import LIVE_ROOT, Dentry, Inode, Part
 
@@ -46,6 +46,8 @@ class Index:
 
     def __init__(self, connection: sqlite.Connection) -> None:
         self.connection = connection
+        # Once for a connection: SQLite refuses it while statements are running.
+        provide_hash(connection)
 
     @classmethod
     def open(cls, layout: Layout, cache: int = 6 << 20) -> Index:

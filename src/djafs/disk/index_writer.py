@@ -23,7 +23,7 @@ from djafs.disk.batch import (
 from djafs.disk.content_writer import update_contents
 from djafs.disk.index import Index
 from djafs.disk.inode_writer import put_inodes
-from djafs.disk.names import provide_hash, put_names
+from djafs.disk.names import put_names
 from djafs.disk.sweeping import sweep
 from djafs.extents import Extent, slice_extent
 from djafs.model import LIVE_ROOT, Calendar, Inode
@@ -73,7 +73,6 @@ class IndexWriter:
 
     def __init__(self, index: Index, calendar: Calendar) -> None:
         self._db = index.connection
-        provide_hash(self._db)
         self._calendar = calendar
         self._apply_event: dict[type[Event], Callable[[Any], None]] = {
             VersionClosed: self._close_version,

@@ -54,7 +54,7 @@ def is_hashed(db: sqlite.Connection, parent: int) -> bool:
 
 
 def provide_hash(db: sqlite.Connection) -> None:
-    """Let statements of a connection call ``name_hash``."""
+    """Let statements of a connection call ``name_hash``; every index does it when it is opened."""
     db.create_scalar_function("name_hash", rows.name_hash, 1, deterministic=True)
 
 
@@ -63,10 +63,7 @@ def put_names(
     names: Mapping[int, Mapping[bytes, Dentry | None]],
     inodes: Mapping[int, Inode | None],
 ) -> None:
-    """Enter names, by directory; ``inodes`` has the directories of all that are not None.
-
-    Needs :func:`provide_hash`.
-    """
+    """Enter names, by directory; ``inodes`` has the directories of all that are not None."""
     found = []
     for parent, entries in names.items():
         fresh = [(name, dentry) for name, dentry in entries.items() if dentry]

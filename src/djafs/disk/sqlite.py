@@ -73,6 +73,9 @@ class Connection(Protocol):
     def close(self) -> None:
         """Close it, whatever statements are under way."""
 
+    def config(self, option: int, *arguments: Any) -> Any:  # noqa: ANN401
+        """Set an option of SQLite's, or ask for it."""
+
 
 _VFS = "cksmvfs"
 _MODES = {
@@ -108,6 +111,11 @@ def add_checksums(connection: Connection) -> None:
 def has_checksums(connection: Connection) -> bool:
     """Return whether the pages of a database carry checksums."""
     return cast(apsw.Connection, connection).reserve_bytes() == RESERVED
+
+
+def leave_as_it_is(connection: Connection) -> None:
+    """Have closing write nothing: what is in the write-ahead log stays there."""
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
 
 
 def copy(source: Connection, target: Connection) -> None:

@@ -78,6 +78,7 @@ def _recover_without(
 def _recover(host: Host, layout: Layout, identity: Identity) -> Recovered:
     """Recover a store, with the space kept in reserve if the disk is full."""
     calendar = Calendar(identity.zone())
+    Space(host, layout).provide()
     try:
         return recover(host, layout, identity.id, calendar)
     except (OSError, sqlite.Error) as error:

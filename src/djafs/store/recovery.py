@@ -24,6 +24,7 @@ from djafs.model import LIVE_ROOT, Calendar
 from djafs.store.checkpoints import load_newest, remove_checkpoint_index
 from djafs.store.plausible import check_run
 from djafs.store.replaying import replay
+from djafs.store.space import FULL, Space
 from djafs.store.tree import Tree
 
 
@@ -57,8 +58,11 @@ def recover(host: Host, layout: Layout, store: str, calendar: Calendar) -> Recov
         remove_behind(host, layout, end)
         remove_checkpoint_index(host, layout)
         settle(host, layout, tail)
+        Space(host, layout).provide()  # that may have taken the last of it, on such a disk
     except BaseException:
         if index is not None:
+            # On a full disk that copies on write, SQLite would be killed for writing (SIGBUS).
+            sqlite.leave_as_it_is(index.connection)
             index.close()
         raise
     if index is not None:
@@ -278,10 +282,21 @@ def _rewrite(host: Host, path: str, runs: list[tuple[int, int]]) -> None:
         for at, length in runs:
             for begin in range(at, at + length, 1 << 20):
                 data = os.pread(descriptor, min(1 << 20, at + length - begin), begin)
-                host.pwrite(descriptor, data, begin, "recovery.rewrite")
+                try:
+                    host.pwrite(descriptor, data, begin, "recovery.rewrite")
+                except OSError as error:  # a full disk that copies on write
+                    if error.errno not in FULL or not _is_on_disk(host, descriptor, data, begin):
+                        raise
         host.sync(descriptor, "recovery.sync")
     finally:
         host.close(descriptor)
+
+
+def _is_on_disk(host: Host, descriptor: int, data: bytes, at: int) -> bool:
+    """Sync a file, and return whether the disk itself has ``data`` at ``at`` (raises OSError)."""
+    host.sync(descriptor, "recovery.sync")
+    os.posix_fadvise(descriptor, at, len(data), os.POSIX_FADV_DONTNEED)  # not from memory
+    return os.pread(descriptor, len(data), at) == data
 
 
 def remove_behind(host: Host, layout: Layout, end: Position) -> None:

@@ -26,6 +26,8 @@ RESERVE = 4 << 20
 RECORD = 1024
 """Bytes that a change may take in log and index, beside its content."""
 
+_LEAST = 1 << 20  # bytes without which a store is not opened on a full disk
+
 _STRIDE = 64 << 20  # bytes that may be written before the disk is asked again
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -87,20 +89,55 @@ class Space:
                 return False
             return True
 
+    def provide(self) -> None:
+        """Return if there is room to open a store, having given up the reserve for that if needed.
+
+        SQLite writes through a mapping; where a disk copies on write, that needs space, and without
+        any the process would be killed (SIGBUS). Raises OSError, ENOSPC or EDQUOT.
+        """
+        try:
+            self._probe()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            if self.release(error.errno):
+                # Quotas count what was freed only when that is on the disk.
+                self._host.sync_filesystem(self._layout.root, "reserve.sync-filesystem")
+            try:
+                self._probe()
+            except OSError as left:
+                what = "no room to open the store: free some megabytes, or raise the quota"
+                raise OSError(left.errno, what) from left
+
+    def _probe(self) -> None:
+        draft = self._layout.reserve + ".tmp"
+        self._allocate(draft, min(_LEAST, self._size))
+        self._remove(draft)
+
     def _make(self) -> None:
-        path = self._layout.reserve
-        draft = path + ".tmp"  # only a whole reserve has the name
+        draft = self._layout.reserve + ".tmp"  # only a whole reserve has the name
+        self._allocate(draft, self._size)
+        try:
+            self._host.rename(draft, self._layout.reserve, "reserve.rename")
+        except OSError:
+            self._remove(draft)
+            raise
+
+    def _allocate(self, draft: str, size: int) -> None:
+        """Make a file that holds so many bytes of the disk (raises OSError, and leaves none)."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         descriptor = self._host.open(draft, flags, "reserve.create")
         try:
-            self._host.allocate(descriptor, max(self._size, 1), "reserve.allocate")
-            self._host.rename(draft, path, "reserve.rename")
+            self._host.allocate(descriptor, max(size, 1), "reserve.allocate")
         except OSError:
-            with contextlib.suppress(OSError):
-                self._host.unlink(draft, "reserve.unlink")
+            self._remove(draft)
             raise
         finally:
             self._host.close(descriptor)
+
+    def _remove(self, draft: str) -> None:
+        with contextlib.suppress(OSError):
+            self._host.unlink(draft, "reserve.unlink")
 
     def release(self, cause: int = errno.ENOSPC) -> bool:
         """Give up the reserve for what must go on; return whether there was one."""

@@ -6,7 +6,7 @@ import pytest
 
 from djafs.disk import rows, sqlite
 from djafs.disk.index import Index
-from djafs.disk.names import FEW, is_hashed, provide_hash, put_names
+from djafs.disk.names import FEW, is_hashed, put_names
 from djafs.model import Dentry, Inode
 
 PARENT, OTHER = 5, 6
@@ -15,7 +15,6 @@ PARENT, OTHER = 5, 6
 @pytest.fixture
 def index():
     made = Index.create(sqlite.MEMORY)
-    provide_hash(made.connection)
     yield made
     made.close()
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from djafs.disk import sqlite, states
 from djafs.disk.index import Index
-from djafs.disk.names import provide_hash
 from djafs.model import LIVE_ROOT, Calendar
 from djafs.tools.validation.findings import MOST_DETAILS, Finding, Kind
 from djafs.tools.validation.paths import Paths, shown
@@ -78,7 +77,6 @@ class NamespaceCheck:
 
     def __init__(self, index: Index, calendar: Calendar, workspace: Workspace) -> None:
         self._db: sqlite.Connection = index.connection
-        provide_hash(self._db)
         self._paths = Paths(index, calendar)
         self._workspace = workspace
         self._problems: dict[str, _Problem] = {}
