@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -14,8 +15,9 @@ import pytest
 
 from conftest import validate
 from djafs.disk import hot_log, lookup_log
+from djafs.model import LIVE_ROOT
 from djafs.store.store import Store
-from djafs.testing.power_cut import PowerCutHost
+from djafs.testing.power_cut import Killed, PowerCutHost
 from rig.amount import count
 from rig.power import Life, State, content_of, live_until_cut
 
@@ -88,3 +90,30 @@ def cut_in_a_row(place: Path, rng: random.Random) -> Counter[str]:
         seen["cut"] += is_cut
         seen["files"] += len(state)
     return seen
+
+
+@pytest.mark.parametrize("kill_at", range(1, 11))
+def test_a_store_whose_maker_was_killed_is_durable_when_the_next_one_says_so(
+    place: Path, kill_at: int
+):
+    place.mkdir(exist_ok=True)
+    root = place / "disk"
+    root.mkdir()
+    host = PowerCutHost(os.fspath(root))
+    host.kill_at = kill_at
+    with contextlib.suppress(Killed):
+        Store.open(os.fspath(root / "store"), create=True, host=host)
+    host.let_go()
+    host.kill_at = None
+    store = Store.open(os.fspath(root / "store"), create=True, host=host)
+    with store.guard:
+        store.create(LIVE_ROOT, b"kept", 0o100644, 0, 0)
+    store.syncer.make_durable(store.log.seq)
+    for seed in range(8):
+        after = place / f"after-{seed}"
+        host.materialise(os.fspath(after), random.Random(seed), index=False)
+        again = Store.open(os.fspath(after / "store"))
+        assert again.dentry(LIVE_ROOT, b"kept") is not None
+        again.close()
+        validate(after / "store")
+    store.close()

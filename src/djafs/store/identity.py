@@ -136,18 +136,18 @@ def _directories(layout: Layout) -> tuple[str, str, str]:
 def prepare_directories(host: Host, layout: Layout) -> None:
     """Make directories that are missing, as a backup leaves out empty ones; clear drafts away.
 
-    Raises NotAStoreError when one of them is a symbolic link, or no directory: what a store
-    holds lies inside of it.
+    What is there by then is durable: whoever made it may have been killed before it was. Raises
+    NotAStoreError when one of the directories is a symbolic link, or none: what a store holds lies
+    inside of it.
     """
-    made = False
     for directory in _directories(layout):
         if not os.path.lexists(directory):
             host.mkdir(directory, "store.mkdir")
-            made = True
         elif os.path.islink(directory) or not os.path.isdir(directory):
             raise NotAStoreError(f"{directory} is not a directory")
-    if made:
-        host.sync_directory(layout.root, "store.sync-directory")
+    with contextlib.suppress(PermissionError):  # it may be entered, but not be read
+        host.sync_directory(os.path.dirname(layout.root), "store.sync-parent")
+    host.sync_directory(layout.root, "store.sync-directory")
     for directory in (layout.archives, layout.lookups, layout.root):
         for name in os.listdir(directory):
             path = os.path.join(directory, name)
