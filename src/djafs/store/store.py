@@ -18,6 +18,7 @@ from djafs.disk.host import Host
 from djafs.disk.hot_log import HotLog, HotReader, checksums
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
+from djafs.disk.lookup_line import START
 from djafs.disk.lookup_log import LookupLog
 from djafs.disk.records import text_of
 from djafs.errors import DamageError
@@ -102,6 +103,9 @@ class Store:
             stack.callback(store._let_go)
             with store.guard:
                 store._begin()
+            if taken.recovered.position == START:
+                # Before anything can be packed: archives without a log are taken for damage.
+                store.syncer.make_durable(store.log.seq)
             stack.pop_all()
         return store
 
