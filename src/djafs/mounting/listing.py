@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 
@@ -30,17 +31,33 @@ class ListingOperations:
         self._live = live
         # Of open directories: the last cookie to be listed, and where the last page began.
         self._handles: dict[int, tuple[int, int]] = {}
+        self._listing: dict[int, set[int]] = {}  # by directory: those that list it
         self._next_handle = 1
 
     def opendir(self, request: Request, flags_: int) -> Opened:
-        """Open a directory; its listing may be cached, for the kernel sees every change."""
+        """Open a directory; its listing may be cached, for the kernel sees every change.
+
+        But by one program at a time: a listing that another one has begun would go on in the newer
+        one in the cache, and show again what was renamed meanwhile. O_NONBLOCK is how opendir(3)
+        opens, and who opens otherwise may never list.
+        """
         handle = self._next_handle
         self._next_handle += 1
-        return Opened(handle, flags.FOPEN_CACHE_DIR | flags.FOPEN_KEEP_CACHE)
+        self._handles[handle] = (self._last(), 0)
+        listing = self._listing.setdefault(request.nodeid, set())
+        alone = not listing
+        if flags_ & os.O_NONBLOCK:
+            listing.add(handle)
+        return Opened(handle, flags.FOPEN_CACHE_DIR | flags.FOPEN_KEEP_CACHE if alone else 0)
 
     def releasedir(self, request: Request, handle: int) -> None:
         """Close a directory."""
         self._handles.pop(handle, None)
+        listing = self._listing.get(request.nodeid)
+        if listing is not None:
+            listing.discard(handle)
+            if not listing:
+                del self._listing[request.nodeid]
 
     def readdir(
         self, request: Request, handle: int, offset: int, size: int, plus: bool
@@ -49,13 +66,15 @@ class ListingOperations:
 
         What was renamed while a listing is under way comes to stand at its end: listing stops at
         what was last when it began, or a program that renames what it lists would never end. The
-        first that is seen of a listing may be its middle: the kernel has cached what is before.
+        first that is seen of a listing may be its middle, as the kernel has cached what is before:
+        what was renamed since it was opened may stand in that part already.
         """
         inode = self._live.inode(request.nodeid)
         last, began = self._handles.get(handle, (0, 0))
         if not last or not offset or offset < began:
-            last = FIRST_COOKIE + 2 * self._store.log.seq + 1
+            last = self._last()
         self._handles[handle] = (last, offset)
+        self._listing.setdefault(request.nodeid, set()).add(handle)
         if offset < _DOT:
             yield DirectoryEntry(b".", inode.ino, _DOT, stat.S_IFDIR)
         if offset < _DOTDOT:
@@ -73,6 +92,10 @@ class ListingOperations:
             yield _directory_entry((name, ino, cookie, child.mode, entry))
             if plus:  # reached for entries that were sent only
                 self._live.counts.add(ino)
+
+    def _last(self) -> int:
+        """Return the largest cookie that anything has by now."""
+        return FIRST_COOKIE + 2 * self._store.log.seq + 1
 
     def _entries(self, ino: int, after: int, size: int) -> Iterator[Listed]:
         limit = max(1, min(PAGE, size // 160))
