@@ -271,8 +271,13 @@ class Exerciser:
         os.fsync(self._descriptor)
 
 
-def exercise(live: Path, operations: int, seed: int) -> None:
-    """Exercise three files in turn: a small one, and two across edges of parts."""
+def exercise(
+    live: Path, operations: int, seed: int, between: Callable[[], object] = lambda: None
+) -> None:
+    """Exercise three files in turn: a small one, and two across edges of parts.
+
+    ``between`` is called while all three are open, after each 300 operations.
+    """
     files = [
         Exerciser(live / f"exercised{number}", seed * 10 + number, base=base)
         for number, base in enumerate((0, PART - 90_000, 5 * PART - 100_000))
@@ -281,6 +286,7 @@ def exercise(live: Path, operations: int, seed: int) -> None:
         for _ in range(operations // 300):
             for file in files:
                 file.run(100)
+            between()
     finally:
         for file in files:
             with contextlib.suppress(OSError):
