@@ -170,8 +170,13 @@ class Index:
 
     def content(self, cid: int) -> ContentRow | None:
         """Return where a content lies."""
-        row = self.connection.execute(_CONTENT, (contents.row_of(cid),)).fetchone()
-        return contents.pick(cid, row[0]) if row else None
+        held = self.content_row(contents.row_of(cid))
+        return contents.pick(cid, held) if held else None
+
+    def content_row(self, number: int) -> bytes | None:
+        """Return a row of contents (see :mod:`djafs.disk.contents`)."""
+        row = self.connection.execute(_CONTENT, (number,)).fetchone()
+        return row[0] if row else None
 
     def find_content(self, digest: bytes) -> int | None:
         """Return the content that has this SHA-256; not one that is lost."""

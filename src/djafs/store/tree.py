@@ -19,6 +19,7 @@ from djafs.disk.lookup_line import Position
 from djafs.disk.rows import HASH_SHIFT
 from djafs.extents import PART
 from djafs.model import FIRST_COOKIE, LIVE_ROOT, Calendar, Dentry, Inode, Part
+from djafs.store.recent import Recent
 
 CACHE = 4096
 """Inodes kept in memory beside those that have just changed."""
@@ -81,6 +82,7 @@ class Tree:
             ino for (ino,) in index.connection.execute("SELECT ino FROM inode WHERE nlink = 0")
         }
         self._cache: dict[int, Inode] = {}
+        self._recent = Recent(index)
         self._hashes: dict[int, set[int]] = {}
         self._asked_in: dict[int, int] = {}  # directories, and how many names were asked for there
         self._asked: dict[tuple[int, bytes], Dentry | None] = {}
@@ -109,6 +111,7 @@ class Tree:
     def thaw(self) -> None:
         """Forget the batch that the index has now."""
         self.frozen = None
+        self._recent.forget()
 
     def _new_batch(self, position: Position) -> Batch:
         return Batch(position, self.next_ino, self.next_content, self.next_archive)
@@ -129,7 +132,7 @@ class Tree:
             return self.batch.inodes[ino]
         if self.frozen is not None and ino in self.frozen.inodes:
             return self.frozen.inodes[ino]
-        return self.index.inode(ino)
+        return self._recent.inode(ino)
 
     def _remember(self, inode: Inode) -> None:
         if len(self._cache) >= CACHE:
@@ -233,7 +236,9 @@ class Tree:
             return found
         if ino in self.batch.inodes or (self.frozen is not None and ino in self.frozen.inodes):
             return self._load(ino)
-        return states.inode_of(row)
+        found = states.inode_of(row)
+        self._recent.keep(found)
+        return found
 
     def part(self, ino: int, number: int) -> Part | None:
         """Return part ``number`` (1 and up) of a file; it must not be changed."""
@@ -263,7 +268,7 @@ class Tree:
         for batch in (self.batch, self.frozen):
             if batch is not None and cid in batch.contents:
                 return batch.contents[cid]
-        return self.index.content(cid)
+        return self._recent.content(cid)
 
     def pending(self, parent: int, ino: int) -> bool:
         """Return whether a name in ``parent`` or inode ``ino`` changed since the index did."""
