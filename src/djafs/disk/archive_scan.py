@@ -47,11 +47,16 @@ class ArchiveScan:
 
     def __init__(self, path: str, report: Report = _raise) -> None:
         self.path = path
-        self.sha256 = hashlib.sha256()  # of the file, complete when the pass is
+        self._sha256 = hashlib.sha256()  # of the file
         self.size = 0  # bytes of the file
         self.tar_size = 0
         self.frames = 0
         self._report = report
+
+    @property
+    def file_digest(self) -> str:
+        """The SHA-256 of the file, in hexadecimal digits: complete when the pass is."""
+        return self._sha256.hexdigest()
 
     def __iter__(self) -> Iterator[ScannedMember]:
         """Yield the members in the order of the tar."""
@@ -110,11 +115,11 @@ class ArchiveScan:
                     waiting.append(pool.submit(prepare, number))
                 if number >= _AHEAD:
                     compressed, frame = waiting.popleft().result()
-                    self.sha256.update(compressed)
+                    self._sha256.update(compressed)
                     yield frame
         finally:
             pool.shutdown(cancel_futures=True)
-        self.sha256.update(reader.tail())
+        self._sha256.update(reader.tail())
 
 
 class MemberWalk:

@@ -143,7 +143,7 @@ def read_back(path: str, written: list[Member], metadata: ArchiveMetadata) -> No
             raise ArchiveDamageError(
                 f"archive {path} is damaged: its member at {found.at} is not what was written there"
             )
-    if next(members, None) is not None or scan.sha256.hexdigest() != metadata.sha256:
+    if next(members, None) is not None or scan.file_digest != metadata.sha256:
         raise ArchiveDamageError(f"archive {path} is damaged: it is not what was written")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from djafs.disk import sqlite
 from djafs.disk.index import Index
@@ -33,6 +33,7 @@ from djafs.tools.validation.namespace import NamespaceCheck
 from djafs.tools.validation.rebuild import Rebuild
 from djafs.tools.validation.recovery_data import ParityCheck
 from djafs.tools.validation.references import References
+from djafs.tools.validation.scans import Scans
 from djafs.tools.validation.text import TextReport, counted, sized
 from djafs.tools.validation.workspace import (
     Workspace,
@@ -173,10 +174,11 @@ class Check:
         """Check everything."""
         state = "mounted" if self.workspace.is_mounted else "not mounted"
         self._say(f"store {self._identity.id or '(unknown)'}, {state}")
-        stored = self._copy_index()
-        log = self.log = self._check_log(stored)
-        self._check_namespace(log)
-        archives = self.archives = self._check_archives(log)
+        with closing(Scans(self._layout, self.workspace.path("scans"))) as scans:
+            stored = self._copy_index()
+            log = self.log = self._check_log(stored)
+            self._check_namespace(log)
+            archives = self.archives = self._check_archives(log, scans)
         self._check_parity(archives)
         self._check_hot(log)
         self._check_references(log, archives)
@@ -249,9 +251,11 @@ class Check:
                 self._tell(finding)
             say(f"live tree: {counted(check.inodes, 'inode')}")
 
-    def _check_archives(self, log: LogCheck) -> ArchiveCheck:
+    def _check_archives(self, log: LogCheck, scans: Scans) -> ArchiveCheck:
         with self._timed() as say:
-            check = ArchiveCheck(log.basis.index, self._layout, self.workspace, self._meter)
+            check = ArchiveCheck(
+                log.basis.index, self._layout, self.workspace, scans.of, self._meter
+            )
             self.suspects += check.run()
             number = counted(check.archives, "archive")
             contents = counted(check.contents, "content")

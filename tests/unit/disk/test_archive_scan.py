@@ -55,7 +55,7 @@ def test_a_whole_archive_gives_every_member(path: str):
     scan = ArchiveScan(path)
     assert list(scan) == expected(path)
     content = Path(path).read_bytes()
-    assert scan.sha256.digest() == hashlib.sha256(content).digest()
+    assert scan.file_digest == hashlib.sha256(content).hexdigest()
     assert scan.size == len(content)
     assert problems(path) == []
 

@@ -107,7 +107,7 @@ class ArchiveRepair:
         if problems or known:
             return False
         if stated is not None:
-            return stated.sha256 == scan.sha256.hexdigest()
+            return stated.sha256 == scan.file_digest
         query = "SELECT members, bytes FROM archive WHERE archive = ?"
         row = self._db.execute(query, (archive,)).fetchone()
         return bool(row == (members, scan.size))
@@ -151,7 +151,7 @@ class ArchiveRepair:
             oldest_ns=_within(old.get("oldest_ns"), min(times)),
             newest_ns=_within(old.get("newest_ns"), max(times)),
             level=old.get("level", 0) if 0 < old.get("level", 0) <= 22 else 0,
-            sha256=scan.sha256.hexdigest(),
+            sha256=scan.file_digest,
             created_ns=old.get("created_ns", os.stat(source).st_mtime_ns),
         )
         self._aside.prepare()

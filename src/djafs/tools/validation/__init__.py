@@ -12,6 +12,7 @@ In reading order:
 - ``compare``: two indexes row by row, and which differences mean nothing.
 - ``history``: the tables of which a difference may mean nothing.
 - ``namespace``: names, link counts and directories fit together.
+- ``scans``, ``scan_worker``: another process reads the archives while this one reads the log.
 - ``archives``, ``hot``: every archived content and every hot extent that is needed.
 - ``references``: from damaged content to the files, now and on past days, that it belongs to.
 - ``paths``: an inode's paths, now and on a day.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from djafs.disk import archive_metadata
@@ -17,6 +17,7 @@ from djafs.errors import ArchiveDamageError
 from djafs.packing.members import Held, held_in
 from djafs.tools.validation.damage import Suspect
 from djafs.tools.validation.findings import Kind, Meter, unmeasured
+from djafs.tools.validation.scans import MEMBER, Scanned
 from djafs.tools.validation.workspace import Workspace
 
 _MOST_METADATA = 1 << 20
@@ -30,12 +31,19 @@ class _Sums(NamedTuple):
 
 
 class ArchiveCheck:
-    """Streams each archive once. Contents that cannot be read go to table ``bad_content``."""
+    """Has each archive read once. Contents that cannot be read go to table ``bad_content``."""
 
     def __init__(
-        self, index: Index, layout: Layout, workspace: Workspace, meter: Meter = unmeasured
+        self,
+        index: Index,
+        layout: Layout,
+        workspace: Workspace,
+        scanned: Callable[[int], Scanned | None],
+        meter: Meter = unmeasured,
     ) -> None:
+        """``scanned`` returns what is known already of an archive that is whole."""
         self._meter = meter
+        self._scanned = scanned
         self._index = index
         self._db = index.connection
         self._layout = layout
@@ -73,14 +81,14 @@ class ArchiveCheck:
         """Return what an earlier repair could not bring back."""
         suspect = Suspect(Kind.LOST, "", self._workspace.affected(), noun="contents are lost")
         suspect.lost = True
-        for content in self._contents(NOWHERE):
+        for content in held_in(self._index, NOWHERE):
             suspect.add(f"content {content.cid}, {content.size:,} bytes")
             self._spoil(content, suspect)
         return suspect
 
     def _check(self, number: int) -> Iterator[Suspect]:
         path = self._layout.archive(number)
-        contents = self._contents(number)
+        contents = held_in(self._index, number)
         missing = _missing(path)
         if missing:
             suspect = self._suspect(Kind.ARCHIVE_MISSING, path, number, "problems")
@@ -90,9 +98,11 @@ class ArchiveCheck:
             yield suspect
             return
         suspect = self._suspect(Kind.ARCHIVE_DAMAGED, path, number, "problems")
-        scan = ArchiveScan(path, lambda problem: suspect.add(_without(path, problem)))
+        scan = self._scanned(number) or ArchiveScan(
+            path, lambda problem: suspect.add(_without(path, problem))
+        )
         try:
-            sums = self._match(scan, contents, suspect)
+            sums = self._compare_whole(scan, contents) or self._match(scan, contents, suspect)
         except OSError as error:
             suspect.add(str(error))
             sums = _Sums(0, 0)
@@ -113,22 +123,29 @@ class ArchiveCheck:
             problem.add(wrong)
             yield problem
 
-    def _contents(self, number: int) -> Iterator[Held]:
-        return iter(held_in(self._index, number))
+    def _compare_whole(self, scan: ArchiveScan | Scanned, contents: list[Held]) -> _Sums | None:
+        """Compare all members and contents at once; return None if they are not the same."""
+        if not isinstance(scan, Scanned) or len(scan.members) != len(contents) * MEMBER.size:
+            return None
+        if scan.members != b"".join([MEMBER.pack(*content[1:]) for content in contents]):
+            return None
+        self.contents += len(contents)
+        return _Sums(len(contents), sum(content.size for content in contents))
 
-    def _match(self, scan: ArchiveScan, contents: Iterator[Held], suspect: Suspect) -> _Sums:
+    def _match(self, scan: ArchiveScan | Scanned, contents: list[Held], suspect: Suspect) -> _Sums:
         """Pair the members with the contents that the log knows, both in the order of the tar."""
         members = size = 0
-        wanted = next(contents, None)
+        waiting = iter(contents)
+        wanted = next(waiting, None)
         for member in scan:
             members += 1
             size += member.size
             while wanted is not None and wanted.at <= member.at:
                 self._compare(wanted, member, suspect)
-                wanted = next(contents, None)
+                wanted = next(waiting, None)
         while wanted is not None:
             self._compare(wanted, None, suspect)
-            wanted = next(contents, None)
+            wanted = next(waiting, None)
         return _Sums(members, size)
 
     def _compare(self, wanted: Held, member: ScannedMember | None, suspect: Suspect) -> None:
@@ -193,7 +210,7 @@ def _without(path: str, problem: Exception) -> str:
 
 
 def _differences(
-    metadata: ArchiveMetadata, number: int, scan: ArchiveScan, sums: _Sums
+    metadata: ArchiveMetadata, number: int, scan: ArchiveScan | Scanned, sums: _Sums
 ) -> str | None:
     """Say where metadata is not true of its archive, None if it is."""
     found = {
@@ -203,7 +220,7 @@ def _differences(
         "tar_bytes": scan.tar_size,
         "compressed_bytes": scan.size,
         "frames": scan.frames,
-        "sha256": scan.sha256.hexdigest(),
+        "sha256": scan.file_digest,
     }
     wrong = [
         f"{key} is {getattr(metadata, key)}, the archive has {value}"

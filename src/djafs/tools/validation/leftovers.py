@@ -10,7 +10,7 @@ from djafs.disk.layout import Layout, is_parity_workspace
 from djafs.tools.validation.findings import Finding, Kind
 
 _ROOT = re.compile(
-    r"djafs\.json(\.tmp)?|hot|lookups|archives|damaged|lock|reserve(\.tmp)?|lost\+found|(index(\.old)?|checkpoint)\.sqlite(-wal|-shm|-journal)?"
+    r"djafs\.json(\.tmp)?|hot|lookups|archives|damaged|lock|reserve(\.tmp)?|lost\+found|(index(\.old|\.new)?|checkpoint)\.sqlite(-wal|-shm|-journal)?"
 )
 _INSIDE = {
     "hot": re.compile(r"\d{8,}\.log"),
