@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 
 from djafs.fuse import (
     FOREVER,
+    SECOND,
     Attributes,
     AttributesReply,
     Deferred,
@@ -41,6 +42,13 @@ LATEST = 0
 """Stands for the day of ``snapshots/latest``."""
 
 PAGE = 256
+
+_A_MOMENT = SECOND
+"""How long the kernel may keep the attributes of directories without an inode.
+
+Only their owner changes, with that of ``live/``. For no time at all, it would ask for those of the
+mount's root whenever a program uses a path that leads through it.
+"""
 
 T = TypeVar("T")
 
@@ -140,7 +148,7 @@ class PastOperations:
         """Answer stat(2)."""
         if request.nodeid == MOUNT_ROOT:
             root = self._attributes(Virtual((1,)))
-            return AttributesReply(root._replace(ino=MOUNT_ROOT, nlink=4), 0)
+            return AttributesReply(root._replace(ino=MOUNT_ROOT, nlink=4), _A_MOMENT)
         what = self._node(request.nodeid)
         return AttributesReply(self._attributes(what), _valid(what))
 
@@ -168,7 +176,7 @@ class PastOperations:
             if name == b"live":
                 return self._live.entry(self._live.inode(LIVE_ROOT))
             if name == b"snapshots":
-                return self._entry(Virtual(()))
+                return self._entry(Virtual(()))._replace(entry_valid=FOREVER)
             return negative_entry(0)
         what = self._node(request.nodeid)
         if isinstance(what, Virtual):
@@ -380,7 +388,7 @@ class PastOperations:
 
 def _valid(what: Virtual | State) -> int:
     """Return for how long attributes may be cached: those of a state never change."""
-    return FOREVER if isinstance(what, State) else 0
+    return FOREVER if isinstance(what, State) else _A_MOMENT
 
 
 def _ordinal(year: int, month: int) -> int:

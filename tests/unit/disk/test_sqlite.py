@@ -26,7 +26,7 @@ def test_a_statement_is_planned_once_whatever_is_bound(index: Index):
 
     questions = (
         lambda n: index.dentry(n, b"name %d" % n),
-        lambda n: index.inode(n),
+        index.inode,
         lambda n: index.entries_plus(n, n, 10),
         lambda n: index.connection.execute(
             by_name(states.INODE, "CROSS JOIN inode i ON i.ino = d.ino"), key(n, b"name %d" % n)
