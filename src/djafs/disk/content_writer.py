@@ -17,7 +17,7 @@ def update_contents(db: sqlite.Connection, changes: Mapping[int, ContentRow | No
     for cid, content in changes.items():
         row = contents.row_of(cid)
         if row not in changed:
-            before[row] = _load(db, row)
+            before[row] = contents_in(db, row)
             changed[row] = before[row].copy()
         if content is None:
             changed[row].pop(cid, None)
@@ -39,6 +39,7 @@ def update_contents(db: sqlite.Connection, changes: Mapping[int, ContentRow | No
         run(f"INSERT INTO {table} VALUES (?, ?)", sorted(needed - there))
 
 
-def _load(db: sqlite.Connection, row: int) -> Held:
+def contents_in(db: sqlite.Connection, row: int) -> Held:
+    """Return the contents of a row that the index has, by their numbers."""
     found = db.execute("SELECT held FROM content WHERE row = ?", (row,)).fetchone()
     return contents.unpack(row, found[0]) if found else {}

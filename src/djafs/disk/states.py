@@ -6,7 +6,7 @@ A row keeps the state of an inode in one blob, in which what is at its usual val
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -66,11 +66,28 @@ class _Structs(dict[int, struct.Struct]):
         return made
 
 
+class _Places(dict[int, tuple[struct.Struct, int, int] | None]):
+    """Where the size and the content of plain states stand, by shape: 0 for not at all."""
+
+    def __missing__(self, shape: int) -> tuple[struct.Struct, int, int] | None:
+        place = shape & 3 * _PLACE
+        if shape & _TAIL or place > _PLACE:
+            made = None
+        else:
+            size = 2 if shape & 3 * _SIZE else 0
+            times = 1 + bool(shape & _CTIME) + (shape & 3 * _ATIME > _ATIME)
+            before = 2 + bool(size) + 2 * bool(shape & 3 * _OWNER) + times
+            made = (_structs[shape & _FIXED], size, before if place else 0)
+        self[shape] = made
+        return made
+
+
 def _width(codes: tuple[str, ...]) -> int:
     return 2 if len(codes) == 2 else 4
 
 
 _structs = _Structs()
+_places = _Places()
 
 
 def inode_row(inode: Inode) -> rows.Row:  # noqa: C901, PLR0912, PLR0915
@@ -225,6 +242,37 @@ def inode_of(row: rows.Row) -> Inode:  # noqa: C901, PLR0912, PLR0915
     except (struct.error, IndexError, TypeError, msgspec.MsgspecError) as error:
         raise ValueError(f"the state of inode {inode.ino} is damaged: {error}") from error
     return inode
+
+
+class Plain(NamedTuple):
+    """What a check needs of most files: part 0 is one whole content, or nothing."""
+
+    mode: int
+    size: int
+    content: int | None
+
+
+def plain_of(state: bytes) -> Plain | None:
+    """Return what is in a state, None if :func:`inode_of` has to say, or to raise.
+
+    For those who read all inodes and need little of each: a third of the time.
+    """
+    try:
+        place = _places[state[0] << 8 | state[1]]
+        if place is None or place[0].size != len(state):
+            return None
+    except (IndexError, TypeError):
+        return None
+    fixed, size, content = place
+    values = fixed.unpack(state)
+    known = (values[1], values[size] if size else 0, values[content] if content else None)
+    plain: Plain = _new_tuple(Plain, known)
+    return plain
+
+
+def mode_of(state: bytes) -> int:
+    """Return the mode alone of a state (raises IndexError for what is none)."""
+    return state[2] << 8 | state[3]
 
 
 def _fill_tail(inode: Inode, tail: Tail) -> None:

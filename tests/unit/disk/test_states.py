@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from djafs.disk import rows, states
-from djafs.extents import Extent
+from djafs.extents import PART, Extent
 from djafs.model import NEVER, Inode
 
 NOW = 1_790_000_000_123_456_789
@@ -59,6 +59,24 @@ def test_what_is_stored_comes_back(inode: Inode):
     assert rows.fields_of(rows.inode_from(rows.fields_of(inode))) == rows.fields_of(inode)
 
 
+@given(inodes(), st.booleans())
+def test_what_is_plain_says_the_same(inode: Inode, bare: bool):
+    if bare:
+        inode.parent = inode.entries = inode.files = inode.rdev = 0
+        inode.target = inode.xattrs = inode.born = None
+        inode.last = inode.ctime
+    row = stored(inode)
+    plain = states.plain_of(row[2])
+    whole = [Extent(0, min(inode.size, PART), 0, 0, e.base) for e in inode.extents]
+    if plain is None:
+        assert not bare or whole != inode.extents or whole[0].base >= 1 << 32
+    else:
+        assert (plain.mode, plain.size) == (inode.mode, inode.size)
+        assert inode.extents == whole
+        assert [plain.content] == ([e.base for e in inode.extents] or [None])
+        assert bare or rows.fields_of(states.inode_of(row))[15:] == (None, None, None, None)
+
+
 def document() -> Inode:
     inode = Inode(9, 0o100644, 0, 0, NOW)
     inode.size, inode.mtime, inode.atime = 2500, 1_700_000_000 * 10**9, NOW - 1000
@@ -76,6 +94,7 @@ def test_a_document_takes_few_bytes_and_as_many_when_it_is_packed():
 def test_a_row_that_is_damaged_is_refused():
     ino, nlink, state, _ = stored(document())
     for damaged in (b"", state[:1], state[:-1], None):
+        assert states.plain_of(damaged) is None
         with pytest.raises(ValueError, match="inode 9"):
             states.inode_of((ino, nlink, damaged, None))
     inode = document()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any
 
 from djafs.disk import sqlite, states
@@ -121,6 +122,11 @@ class NamespaceCheck:
             self.inodes += 1
             ino, nlink = row[:2]
             links, above = names.at(ino) or (0, None)
+            plain = states.plain_of(row[2])
+            if plain is not None and not stat.S_ISDIR(plain.mode):
+                if links != nlink:
+                    self._wrong_links(ino, links, nlink)
+                continue
             inside = children.at(ino) or _NO_CHILDREN
             try:
                 inode = states.inode_of(row)
@@ -134,9 +140,12 @@ class NamespaceCheck:
                     ino, nlink, (links, above, inode.parent or None), inside, counts
                 )
             elif links != nlink:
-                self._inode("wrong link counts", ino, f"has {links} names, but {nlink} links")
+                self._wrong_links(ino, links, nlink)
         if self.inodes and not root:
             self._inode("directories out of reach", LIVE_ROOT, "is missing: it is live/ itself")
+
+    def _wrong_links(self, ino: int, links: int, nlink: int) -> None:
+        self._inode("wrong link counts", ino, f"has {links} names, but {nlink} links")
 
     def _check_directory(
         self, ino: int, nlink: int, name: Row, inside: Row, counts: list[int]
@@ -179,5 +188,5 @@ class _Side:
         while self._row is not None and self._row[0] < ino:
             self._row = next(self._rows, None)
         if self._row is not None and self._row[0] == ino:
-            return tuple(islice(self._row, 1, None))
+            return self._row[1:]
         return None
