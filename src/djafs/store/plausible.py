@@ -26,6 +26,8 @@ SET_TIME_MAX = (1 << 63) - 1
 NUMBER_MAX = 1 << 53
 ID_MAX = (1 << 32) - 1
 
+_NO_NUMBER = "a number is out of range"
+
 MISFITS = (
     KeyError, ValueError, TypeError, OverflowError, AssertionError, IndexError,
     sqlite.ConstraintError,
@@ -34,7 +36,10 @@ MISFITS = (
 
 
 class Plausible:
-    """Checks records against the tree as it is before them."""
+    """Checks records against the tree as it is before them.
+
+    A log is mostly new files: for these no message is made, and nothing called, without need.
+    """
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
@@ -58,7 +63,8 @@ class Plausible:
 
     def check(self, record: records.Record) -> None:
         """Raise ValueError or KeyError for a record that nobody logs."""
-        _need(abs(record.t) < TIME_MAX, "its time is out of range")
+        if not -TIME_MAX < record.t < TIME_MAX:
+            raise ValueError("its time is out of range")
         check = self._checks.get(type(record))
         if check is not None:
             check(record)
@@ -67,7 +73,8 @@ class Plausible:
 
     def _directory(self, ino: int) -> None:
         inode = self._tree.inode(ino)
-        _need(inode is not None and inode.is_directory, f"{ino} is no directory")
+        if inode is None or not inode.is_directory:
+            raise ValueError(f"{ino} is no directory")
 
     def _regular(self, ino: int) -> None:
         inode = self._tree.inode(ino)
@@ -84,12 +91,15 @@ class Plausible:
             _need(inode is not None and not inode.entries, f"{raw!r} is not empty")
 
     def _new_inode(self, ino: int, mode: int, uid: int, gid: int) -> None:
-        _need(LIVE_ROOT <= ino < NUMBER_MAX, "its inode number is out of range")
+        if not LIVE_ROOT <= ino < NUMBER_MAX:
+            raise ValueError("its inode number is out of range")
         # Numbers count up: what has not been given yet need not be looked for.
-        free = ino >= self._tree.next_ino or self._tree.inode(ino) is None
-        _need(free, f"inode {ino} is there already")
-        _need(0 <= mode < 1 << 16 and stat.S_IFMT(mode) != 0, "its mode is none")
-        _need(0 <= uid <= ID_MAX and 0 <= gid <= ID_MAX, "its owner is none")
+        if ino < self._tree.next_ino and self._tree.inode(ino) is not None:
+            raise ValueError(f"inode {ino} is there already")
+        if not 0 <= mode < 1 << 16 or not stat.S_IFMT(mode):
+            raise ValueError("its mode is none")
+        if not (0 <= uid <= ID_MAX and 0 <= gid <= ID_MAX):
+            raise ValueError("its owner is none")
 
     # Records
 
@@ -109,14 +119,16 @@ class Plausible:
 
     def _file(self, record: records.File) -> None:
         self._new_inode(record.ino, record.mode, record.uid, record.gid)
-        _need(stat.S_ISREG(record.mode), "it is no regular file")
+        if not stat.S_ISREG(record.mode):
+            raise ValueError("it is no regular file")
         _range(0, record.size)
         _time(record.mtime)
         _time(record.atime)
         self._place(record.dir, record.name, record.replace)
         _digest(record.sha256)
-        for number in (record.cid, record.arc, record.at, *(record.parts or ())):
-            _number(number)
+        numbers = (record.cid, record.arc, record.at, *(record.parts or ()))
+        if not 0 <= min(numbers) <= max(numbers) < NUMBER_MAX:
+            raise ValueError(_NO_NUMBER)
 
     def _write(self, record: records.Write) -> None:
         self._regular(record.ino)
@@ -229,22 +241,26 @@ def _need(fine: bool, what: str) -> None:
 def _name(text: str) -> bytes:
     name = bytes_of(text)
     fine = 0 < len(name) <= NAME_MAX and b"/" not in name and b"\0" not in name
-    _need(fine and name not in (b".", b".."), f"{name[:300]!r} is no name")
+    if not fine or name in (b".", b".."):
+        raise ValueError(f"{name[:300]!r} is no name")
     return name
 
 
 def _range(offset: int, length: int) -> None:
-    _need(min(offset, length) >= 0 and offset + length <= SIZE_MAX, "its size is out of range")
+    if offset < 0 or length < 0 or offset + length > SIZE_MAX:
+        raise ValueError("its size is out of range")
 
 
 def _time(t: int | None) -> None:
     """Check a time that a program has set: any that can be kept."""
-    _need(t is None or abs(t) <= SET_TIME_MAX, "its time is out of range")
+    if t is not None and not -SET_TIME_MAX <= t <= SET_TIME_MAX:
+        raise ValueError("its time is out of range")
 
 
 def _number(number: int) -> None:
-    _need(0 <= number < NUMBER_MAX, "a number is out of range")
+    _need(0 <= number < NUMBER_MAX, _NO_NUMBER)
 
 
 def _digest(sha256: str | None) -> None:
-    _need(sha256 is None or len(bytes.fromhex(sha256)) == 32, "its SHA-256 is none")
+    if sha256 is not None and len(bytes.fromhex(sha256)) != 32:
+        raise ValueError("its SHA-256 is none")
