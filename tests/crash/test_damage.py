@@ -150,7 +150,7 @@ def harm_mounted(made: Made, place: Path, kind: str, how: str, rng: random.Rando
     if kind == "index":
         # The daemon may have set it aside by then.
         assert status == 4 or "index.sqlite: it is missing" in said, f"{harm}: {said}"
-        assert "the next mount makes it anew" in mount.messages()
+        assert "djafs validate -r makes it anew" in mount.messages()
     else:
         assert status == 4, f"{kind}: {harm}: validate finds nothing"
         assert_named(seen, said)

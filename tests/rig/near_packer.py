@@ -7,11 +7,14 @@ import shutil
 from djafs.disk.host import Host
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
+from djafs.model import Calendar
 from djafs.packing.pack import pack
 from djafs.packing.packer import Packer
 from djafs.packing.parity_worker import make
 from djafs.packing.plan import PackPlan, PackResult
 from djafs.packing.survey import Reached, survey
+from djafs.store import index_draft
+from djafs.store.identity import read_identity
 
 
 class NearPacker(Packer):
@@ -28,6 +31,13 @@ class NearPacker(Packer):
             return pack(plan, self._layout, index.find_content, host=self._host)
         finally:
             index.close()
+
+    def ask(self, command: list[str], cancelled: object = None) -> int:
+        """Make the draft of an index: what else is asked is overridden here."""
+        assert command[1:] == ["-m", "djafs.store.index_draft", self._layout.root]
+        identity = read_identity(self._layout)
+        calendar = Calendar(identity.zone())
+        return index_draft.make(self._layout, identity.id, calendar, self._host)
 
     def protect(self, archive: int, percent: int, cancelled: object = None) -> int:
         """Make recovery data."""

@@ -46,6 +46,7 @@ class Index:
 
     def __init__(self, connection: sqlite.Connection) -> None:
         self.connection = connection
+        self._mode, self._cache = "rw", 2 << 20
         # Once for a connection: SQLite refuses it while statements are running.
         provide_hash(connection)
 
@@ -55,10 +56,8 @@ class Index:
 
         Raises IndexDamageError when it is missing, damaged, or of another schema.
         """
-        if not os.path.exists(layout.index):
-            raise IndexDamageError(f"{layout.index} is missing")
         try:
-            index = cls(_connect(layout.index, "rw", cache))
+            index = cls._at(layout, "rw", cache)
             if index.state().get("schema") == SCHEMA and sqlite.has_checksums(index.connection):
                 return index
         except sqlite.Error as error:
@@ -69,9 +68,31 @@ class Index:
     @classmethod
     def open_read_only(cls, layout: Layout, cache: int = 2 << 20) -> Index:
         """Open the index of a store that another process may be writing."""
-        if not os.path.exists(layout.index):
-            raise IndexDamageError(f"{layout.index} is missing")
-        return cls(_connect(layout.index, "ro", cache))
+        return cls._at(layout, "ro", cache)
+
+    @classmethod
+    def _at(cls, layout: Layout, mode: str, cache: int) -> Index:
+        """Connect to the index, and to the write-ahead log of just that file."""
+        while True:
+            before = _file_at(layout.index)
+            connection = _connect(layout.index, mode, cache)
+            # SQLite opens both by name as it reads first: another index may come between.
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            if _file_at(layout.index) == before:
+                break
+            connection.close()
+        index = cls(connection)
+        index._mode, index._cache = mode, cache
+        return index
+
+    def reopen(self, layout: Layout) -> None:
+        """Go on with another index, which has the name now, and let go of this one.
+
+        Raises IndexDamageError, sqlite.Error, and then nothing has changed.
+        """
+        other = self._at(layout, self._mode, self._cache)
+        self.connection.close()
+        self.connection = other.connection
 
     @staticmethod
     def bare_state(layout: Layout) -> dict[str, int]:
@@ -257,6 +278,15 @@ class Index:
 def open_content_finder(layout: Layout) -> Callable[[bytes], int | None]:
     """Return a function from a SHA-256 to the content that has it, on an own connection."""
     return Index.open_read_only(layout).find_content
+
+
+def _file_at(path: str) -> tuple[int, int]:
+    """Return which file has a name (raises IndexDamageError when there is none)."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise IndexDamageError(f"{path} is missing") from error
+    return status.st_dev, status.st_ino
 
 
 def _make_file(path: str) -> None:

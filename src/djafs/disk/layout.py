@@ -45,6 +45,11 @@ class Layout:
         return os.path.join(self.root, "index.old.sqlite")
 
     @property
+    def new_index(self) -> str:
+        """An index that is made while the store is in use, to take the place of a damaged one."""
+        return os.path.join(self.root, "index.new.sqlite")
+
+    @property
     def reserve(self) -> str:
         """Space that is kept for the day on which the disk is full."""
         return os.path.join(self.root, "reserve")

@@ -2,7 +2,7 @@
 
 The request names a directory of ``damaged/`` and either asks for the steps to be carried out that
 lie there as ``plan.tmp`` (djafs.store.repairing), or for a checkpoint in the place of files of the
-lookup log.
+lookup log, or for an index made from that log in the place of a damaged one.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ class DaemonRepair:
         self._hand_over(directory)
         request_repair(self._mountpoint, {"name": name})
 
+    def make_index_anew(self, name: str) -> None:
+        """Have an index made from the log take the place of the damaged one (MountError)."""
+        request_repair(self._mountpoint, {"name": name, "index": True})
+
     def begin_log_anew(self, name: str, damaged: list[str]) -> None:
         """Have a checkpoint take the place of damaged files (raises MountError)."""
         fitting = SIZE // 128  # into a request
@@ -79,6 +83,10 @@ def carry_out(store: Store, collector: Collector, keeper: LogKeeper, request: by
     fields = _fields(request)
     aside = Aside(store.host, store.layout, fields["name"])
     with collector.paused():
+        if "index" in fields:
+            with keeper.paused():
+                collector.make_index_anew(aside)
+            return
         if "damaged" in fields:
             keeper.begin_anew(aside, fields["damaged"])
             return

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
-from djafs.disk import rows, states
+from djafs.disk import rows, sqlite, states
 from djafs.disk.index import DEPTH, Index
 from djafs.disk.lost import NOWHERE
 from djafs.errors import ArchiveDamageError
@@ -41,8 +41,11 @@ class Planner:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._db = index.connection
         self._paths: dict[int, bytes] = {}
+
+    @property
+    def _db(self) -> sqlite.Connection:
+        return self._index.connection
 
     def plan(
         self,

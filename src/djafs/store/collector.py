@@ -21,7 +21,9 @@ from djafs.packing.compaction import Limits
 from djafs.packing.packer import Packer, PackingCancelledError
 from djafs.packing.plan import PackedItem, PackPlan
 from djafs.packing.planner import MOST_BYTES, Chosen, Planner
+from djafs.store.aside import Aside
 from djafs.store.compactor import SURVEY, Compactor
+from djafs.store.index_renewal import renew
 from djafs.store.publishing import publish
 from djafs.store.space import FULL
 from djafs.store.store import Store
@@ -101,6 +103,13 @@ class Collector:
         with self._turn:
             yield
             self._skip.clear()
+
+    def make_index_anew(self, aside: Aside) -> None:
+        """Let an index that is made from the log take the place of the one in use, while paused.
+
+        Raises PackingError, DjafsError, OSError, sqlite.Error.
+        """
+        renew(self._store, self._packer, aside, self._index)
 
     def collect(self, settled: float, patience: float = 0) -> Collected:
         """Pack all that has not changed for ``settled`` seconds, and compact what is due.

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
+from djafs.disk import sqlite
 from djafs.disk.archive_metadata import ArchiveMetadata
 from djafs.disk.archive_reader import Archives
 from djafs.disk.frame_cache import FrameCache
@@ -71,11 +72,14 @@ class Compactor:
     ) -> None:
         self._store, self._packer, self._level = store, packer, level
         self._index = index
-        self._db = index.connection
         self._limits = limits or Limits()
         self._survey_after = survey
         self._known: dict[int, tuple[int, int]] = {}  # archive: contents, bytes; until one moves
         self._damaged: set[int] = set()
+
+    @property
+    def _db(self) -> sqlite.Connection:
+        return self._index.connection
 
     def compact(self, *, force: bool = False) -> Compacted:
         """Do what is due; with ``force`` all that makes archives fewer or smaller.

@@ -13,10 +13,12 @@ order of steps, each of which may be the last before a crash (docs/ordering.md):
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from djafs.disk import lookup_segments
@@ -88,6 +90,12 @@ class LogKeeper:
             self._end_segment()
             self._make()
             self._remove_needless(0)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Keep every segment as and where it is meanwhile."""
+        with self._turn:
+            yield
 
     def begin_anew(self, aside: Aside, damaged: list[str]) -> None:
         """Let a checkpoint of the index take the place of damaged files of the log.

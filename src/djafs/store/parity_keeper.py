@@ -46,7 +46,6 @@ class ParityKeeper:
         self._packer = packer
         self._percent = store.identity.parity
         self._turn = threading.Lock()
-        self._index = Index.open_read_only(store.layout)
         self._failed: dict[int, float] = {}  # archives, and when to try again
         if self._percent:
             try:
@@ -59,7 +58,7 @@ class ParityKeeper:
         """Stop a run that is under way, and wait for its end."""
         self._packer.kill()
         with self._turn:
-            self._index.close()
+            pass
 
     def keep(self, cancelled: Cancelled | None = None, *, retry: bool = False) -> Kept:
         """Make recovery data for all archives that have none; say what was made.
@@ -103,19 +102,22 @@ class ParityKeeper:
         if not self._percent:
             return []
         layout = self._store.layout
-        known = {
-            number for (number,) in self._index.connection.execute("SELECT archive FROM archive")
-        }
+        known = self._ask("SELECT archive FROM archive")
         present = known.intersection(numbers(layout.archives, "tar.zst"))
         now = time.monotonic()
         failed = {number for number, again in self._failed.items() if now < again}
         return sorted(present.difference(numbers(layout.archives, "tar.zst.par2"), failed))
 
     def _is_known(self, number: int) -> bool:
-        row = self._index.connection.execute(
-            "SELECT 1 FROM archive WHERE archive = ?", (number,)
-        ).fetchone()
-        return row is not None
+        return number in self._ask("SELECT archive FROM archive WHERE archive = ?", number)
+
+    def _ask(self, query: str, *bindings: int) -> set[int]:
+        """Return the archives that the index names, whichever index there is by now."""
+        index = Index.open_read_only(self._store.layout)
+        try:
+            return {number for (number,) in index.connection.execute(query, bindings)}
+        finally:
+            index.close()
 
     def _remove(self, number: int) -> None:
         layout, host = self._store.layout, self._store.host

@@ -22,6 +22,7 @@ from djafs.disk.records import Sync, Write
 from djafs.errors import HotLogDamageError, IndexDamageError, LookupLogDamageError
 from djafs.model import LIVE_ROOT, Calendar
 from djafs.store.checkpoints import load_newest, remove_checkpoint_index
+from djafs.store.index_draft import remove_draft
 from djafs.store.plausible import check_run
 from djafs.store.replaying import replay
 from djafs.store.space import FULL, Space
@@ -57,6 +58,7 @@ def recover(host: Host, layout: Layout, store: str, calendar: Calendar) -> Recov
     try:
         remove_behind(host, layout, end)
         remove_checkpoint_index(host, layout)
+        remove_draft(host, layout)
         settle(host, layout, tail)
         Space(host, layout).provide()  # that may have taken the last of it, on such a disk
     except BaseException:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 from typing import NamedTuple
 
-from djafs.disk import rows, states
+from djafs.disk import rows, sqlite, states
 from djafs.disk.index import Index
+from djafs.disk.layout import Layout
 from djafs.disk.names import by_name, key
 from djafs.extents import Extent
 from djafs.model import LIVE_ROOT, Calendar, Inode
@@ -55,9 +56,17 @@ class Snapshots:
 
     def __init__(self, index: Index, calendar: Calendar) -> None:
         self._index = index
-        self._db = index.connection
         self._calendar = calendar
         self._lock = threading.RLock()
+
+    @property
+    def _db(self) -> sqlite.Connection:
+        return self._index.connection
+
+    def reopen(self, layout: Layout) -> None:
+        """Go on with another index, which has the name now (raises as :meth:`Index.reopen`)."""
+        with self._lock:
+            self._index.reopen(layout)
 
     # Days
 

@@ -17,8 +17,9 @@ from djafs.disk.frame_cache import FrameCache
 from djafs.disk.host import Host
 from djafs.disk.hot_log import HotLog, HotReader, checksums
 from djafs.disk.index import Index
+from djafs.disk.index_writer import IndexWriter
 from djafs.disk.layout import Layout
-from djafs.disk.lookup_line import START
+from djafs.disk.lookup_line import START, Position
 from djafs.disk.lookup_log import LookupLog
 from djafs.disk.records import text_of
 from djafs.errors import DamageError
@@ -27,6 +28,7 @@ from djafs.model import LIVE_ROOT, Calendar, Dentry, Inode
 from djafs.store.content import ContentReader
 from djafs.store.opening import Taken, take
 from djafs.store.recorder import Recorder
+from djafs.store.replaying import apply_log
 from djafs.store.snapshots import Snapshots
 from djafs.store.space import RECORD, Space
 from djafs.store.syncer import Syncer
@@ -71,6 +73,7 @@ class Store:
         self.syncer = Syncer(
             self.guard, self.hot, self.log, self.tree, recovered.writer, clock, self.space.release
         )
+        self._index_has_failed = False
         self._recorder = Recorder(self.log, self.tree, self.space, self.syncer)
 
     @classmethod
@@ -136,17 +139,48 @@ class Store:
         with self.guard:
             problem = self.hot.check() or self.log.check()
         if problem:
-            self.syncer.refuse_changes(f"{problem}: run djafs validate -v")
+            self.syncer.refuse_changes(
+                f"{problem}: run djafs validate -v; the store is read-only until it is mounted again"
+            )
 
     def index_failed(self, error: Exception) -> None:
-        """Take no more changes, and have the index made anew by the next mount: it is damaged.
+        """Take no more changes until the index was made anew: it is damaged.
+
+        A repair does that (:mod:`djafs.store.index_renewal`), and so does the next mount.
 
         What is in memory goes on being served, and so does what other pages of the index hold.
         """
-        what = f"{self.layout.index} is damaged ({error}): the next mount makes it anew"
+        what = (
+            f"{self.layout.index} is damaged ({error}): djafs validate -r makes it anew, and so does "
+            "the next mount; the store is read-only until then"
+        )
         if self.syncer.refuse_changes(what):
+            self._index_has_failed = True
             with contextlib.suppress(OSError):
                 self.host.rename(self.layout.index, self.layout.old_index, "index.rename")
+
+    def turn_to_new_index(self, upto: Position, *others: Index) -> IndexWriter:
+        """Go on with an index that has just got its name, and goes up to ``upto`` in the log.
+
+        Under the guard. What was logged since is applied to memory anew. ``others`` are further
+        connections to reopen. Raises DjafsError, sqlite.Error, and the store then cannot go on.
+        """
+        tree, writing = self.tree, self.recovered.writing
+        for index in (writing, self.recovered.reading, *others):
+            index.reopen(self.layout)
+        self.snapshots.reopen(self.layout)
+        open_still = tree.orphans
+        tree.begin_again()
+        for _ in apply_log(self.layout, self.identity.id, tree, upto, self.log.position):
+            pass
+        for ino in tree.orphans - open_still:
+            tree.free(ino)  # that was not logged
+        writer = IndexWriter(writing, self.calendar)
+        self.recovered = self.recovered._replace(writer=writer)
+        if self._index_has_failed:
+            self._index_has_failed = False
+            self.syncer.allow_changes()
+        return writer
 
     def _let_go(self) -> None:
         """Close what is open and needs no order, and unlock the store."""

@@ -16,6 +16,7 @@ from djafs.disk import sqlite
 from djafs.disk.batch import Batch
 from djafs.disk.hot_log import HotLog
 from djafs.disk.index_writer import IndexWriter
+from djafs.disk.lookup_line import Position
 from djafs.disk.lookup_log import LookupLog
 from djafs.disk.records import Sync
 from djafs.errors import ReadOnlyStoreError
@@ -98,12 +99,20 @@ class Syncer:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     def refuse_changes(self, why: str) -> bool:
-        """Take no more changes, but sync what was taken; return whether that is new."""
+        """Take no more changes, but sync what was taken; return whether that is new.
+
+        ``why`` also says what ends it.
+        """
         if self.refused is not None:
             return False
         self.refused, self.hindered = why, True
-        _log.critical("%s; the store is read-only until it is mounted again", why)
+        _log.critical("%s", why)
         return True
+
+    def allow_changes(self) -> None:
+        """Take changes again: why they were refused is no longer so (under the guard)."""
+        self.refused = None
+        self.hindered = self._crowded or self.failure is not None
 
     def fail(self, what: str, error: Exception) -> None:
         """Take no more changes: it is unknown what the disk holds, or the tree."""
@@ -215,6 +224,28 @@ class Syncer:
             if not self._relieve():
                 raise
             self._writer.apply(batch)
+
+    def replace_index(
+        self, prepare: Callable[[Position], None], take: Callable[[Position], IndexWriter]
+    ) -> None:
+        """Go on with an index that was made from the log.
+
+        ``prepare`` brings it up to a place in the log that is durable; ``take`` turns to it under
+        the guard, with all that was logged since in the batch. Raises ReadOnlyStoreError, and
+        what these two raise.
+        """
+        with self._flushing:
+            with self._guard:
+                upto, changed = self._log.position, self.changed
+            self.make_durable(upto.seq)
+            prepare(upto)
+            with self._guard:
+                self._writer = take(upto)
+                self._stuck = None
+                self._indexed, self.applied = changed, upto
+                self._crowded = False
+                self.hindered = self.failure is not None or self.refused is not None
+                self._frozen.notify_all()
 
     def catch_up(self) -> None:
         """Bring the index up to date for a reader, as far as it can still be written."""

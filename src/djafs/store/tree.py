@@ -88,6 +88,10 @@ class Tree:
         self._asked: dict[tuple[int, bytes], Dentry | None] = {}
         self._parts: dict[tuple[int, int], Part] = {}
 
+    def begin_again(self) -> None:
+        """Forget all that is in memory: another index says how things are."""
+        vars(self).update(vars(Tree(self.index, self.calendar)))
+
     # Batches
 
     def freeze(self, position: Position) -> Batch:

@@ -48,6 +48,9 @@ class Committer(Protocol):
     def commit(self, name: str, steps: list[AnyStep]) -> None:
         """Carry out steps; originals are kept in directory ``name`` of ``damaged/``."""
 
+    def make_index_anew(self, name: str) -> None:
+        """Have an index made from the log take the place of the damaged one."""
+
     def begin_log_anew(self, name: str, damaged: list[str]) -> None:
         """Have a checkpoint take the place of damaged files of the lookup log."""
 
@@ -246,8 +249,14 @@ class Repair:
             store.close()
 
     def _daemon_commits(self, daemon: Committer) -> None:
-        if self._found.kinds & _INDEX:
-            self._could_not("index.sqlite while it is in use: unmount the store, and repair again")
+        if self._found.kinds & _INDEX and self._found.kinds & _LOG:
+            self._could_not(
+                "index.sqlite and the lookup log while they are in use: unmount the store, and"
+                " repair again"
+            )
+        elif self._found.kinds & _INDEX:
+            daemon.make_index_anew(self._aside.name)
+            self._did("index.sqlite: was made anew from the log, and is in use")
         elif self._found.kinds & _LOG:
             daemon.begin_log_anew(self._aside.name, self._found.logs)
             self._did("lookups: a checkpoint takes the place of what is damaged")

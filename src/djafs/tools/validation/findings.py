@@ -48,7 +48,7 @@ _SEVERITY = {
     Kind.PARITY_MISSING: Severity.WARNING,
 }
 
-_REBUILD = "unmount the store, and run djafs validate -r: the index is made anew from the log"
+_REBUILD = "run djafs validate -r: the index is made anew from the log, also while it is mounted"
 _REPAIR = "djafs validate -r repairs what can be"
 _COPY = _REPAIR + ", with --from DIR also from a copy of the documents; or "
 _RESTORE = _REPAIR + "; or restore {where} from a backup of the store"

@@ -1,0 +1,124 @@
+"""An index that is made from the log while another one is in use: a draft until that is replaced.
+
+A process of its own does most of it, ``python -m djafs.store.index_draft ROOT PARENT``, beside a
+daemon that goes on logging. The daemon brings the draft up to where it wants it, and puts it in
+its place (djafs.store.index_renewal).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+import setproctitle
+
+from djafs.disk import lookup_reader, sqlite
+from djafs.disk.host import Host
+from djafs.disk.index import Index
+from djafs.disk.index_writer import IndexWriter
+from djafs.disk.layout import INDEX_SUFFIXES, Layout
+from djafs.disk.lookup_line import Position
+from djafs.errors import DjafsError, LookupLogDamageError
+from djafs.model import Calendar
+from djafs.packing import wire
+from djafs.packing.worker import NAME, NICE, end_with_parent
+from djafs.store.checkpoints import rebuild
+from djafs.store.identity import read_identity
+from djafs.store.replaying import replay
+from djafs.store.tree import Tree
+
+FEW = 2048
+"""Records that the daemon itself may have to apply."""
+
+_ROUNDS = 20
+"""Times that the log is followed, if programs go on writing as fast as that can be done."""
+
+
+def make(layout: Layout, store: str, calendar: Calendar, host: Host) -> int:
+    """Make a draft that lacks but the last few records of the log; return up to which it goes.
+
+    Raises LookupLogDamageError, OSError, sqlite.Error.
+    """
+    remove_draft(host, layout)
+    index = rebuild(layout, store, calendar, layout.new_index)
+    try:
+        for _ in range(_ROUNDS):
+            before = index.position().seq
+            _follow(layout, store, calendar, index, None)
+            if index.position().seq - before < FEW:
+                break
+        reached = index.position().seq
+    finally:
+        index.close()
+    _sync(host, layout)
+    return reached
+
+
+def complete(layout: Layout, store: str, calendar: Calendar, host: Host, upto: Position) -> None:
+    """Bring a draft up to ``upto``, and make it durable: nothing is left beside its file.
+
+    Raises LookupLogDamageError, OSError, sqlite.Error.
+    """
+    index = Index(sqlite.connect(layout.new_index, "rw"))
+    try:
+        position = index.position()
+        # The daemon takes a record back if it turns out not to fit.
+        if position.seq > upto.seq or not lookup_reader.holds(layout, position):
+            raise LookupLogDamageError(f"{layout.lookups} has changed meanwhile: try again")
+        _follow(layout, store, calendar, index, upto)
+        IndexWriter(index, calendar).finish()
+        if index.position() != upto:
+            raise LookupLogDamageError(f"{layout.lookups} does not go up to {upto}")
+        index.connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    finally:
+        index.close()
+    _sync(host, layout)
+
+
+def _follow(
+    layout: Layout, store: str, calendar: Calendar, index: Index, end: Position | None
+) -> None:
+    for setting in ("journal_mode = MEMORY", "synchronous = OFF"):
+        index.connection.execute(f"PRAGMA {setting}").fetchall()
+    tree, writer = Tree(index, calendar), IndexWriter(index, calendar)
+    replay(layout, store, tree, writer, index.position(), end)
+
+
+def _sync(host: Host, layout: Layout) -> None:
+    descriptor = host.open(layout.new_index, os.O_RDWR, "index.open")
+    try:
+        host.sync(descriptor, "index.sync")
+    finally:
+        host.close(descriptor)
+
+
+def remove_draft(host: Host, layout: Layout) -> None:
+    """Remove what was made, if it was not used."""
+    for suffix in INDEX_SUFFIXES:
+        with contextlib.suppress(FileNotFoundError):
+            host.unlink(layout.new_index + suffix, "index.unlink-draft")
+
+
+def main() -> int:
+    """Run as the daemon's child, and write one message to stdout."""
+    if len(sys.argv) != 3:
+        print(f"{NAME}: started by djafs itself, not by hand", file=sys.stderr)
+        return 16
+    end_with_parent(int(sys.argv[2]))
+    setproctitle.setproctitle(NAME)
+    os.nice(NICE)
+    layout = Layout(sys.argv[1])
+    try:
+        identity = read_identity(layout)
+        calendar = Calendar(identity.zone())
+        message = wire.encode("made", make(layout, identity.id, calendar, Host()))
+    except (DjafsError, sqlite.Error, OSError) as error:
+        message = wire.encode("error", str(error), 0)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(1, "wb") as target:
+        target.write(message)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
