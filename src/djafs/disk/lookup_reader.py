@@ -72,21 +72,20 @@ class LookupReader:
                     return
                 if not line:
                     return
-                record = self._check(number, offset, line)
-                if record is None:
+                found = self._check(number, offset, line)
+                if found is None:
                     return
                 offset += len(line)
-                match = TAIL.search(line)
-                assert match
-                self.position = Position(number, offset, record.seq, int(match[1]))
-                yield Line(record, self.position)
+                self.position = found.position
+                yield found
 
-    def _check(self, number: int, offset: int, line: bytes) -> records.AnyRecord | None:
+    def _check(self, number: int, offset: int, line: bytes) -> Line | None:
         match = TAIL.search(line)
         if not match:
             self._fail(number, offset, "the line is cut off")
             return None
-        if crc32(line[: match.start()], self.position.chain) != int(match[1]):
+        chain = int(match[1])
+        if crc32(line[: match.start()], self.position.chain) != chain:
             self._fail(number, offset, "the line fails its checksum")
             return None
         try:
@@ -102,7 +101,7 @@ class LookupReader:
         ):
             self._fail(number, offset, "the segment belongs to another store or place")
             return None
-        return record
+        return Line(record, Position(number, offset + len(line), record.seq, chain))
 
     def _fail(self, number: int, offset: int, what: str) -> None:
         self.damage = Damage(segment_path(self._layout, number), offset, what)

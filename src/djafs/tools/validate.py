@@ -6,6 +6,7 @@ they cover and what the findings mean.
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -49,6 +50,9 @@ _PATIENCE = 3.0
 
 _POLL = 0.1
 
+_COLLECT = 100_000
+"""Objects after which Python looks for cycles."""
+
 
 def validate(
     path: str,
@@ -67,15 +71,27 @@ def validate(
     """
     if is_legacy(path):
         return _validate_legacy(path, verbose, report, as_json)
-    if as_json:
-        found = JsonReport(path)
-        check_store(Layout(path), found.tell, found.say, meter=meter)
-        report(found.text())
-        return ERRORS_LEFT if found.errors else CLEAN
-    text = TextReport(report)
-    check_store(Layout(path), text.tell, text.say if verbose else _silent, meter=meter)
-    report(text.summary())
-    return ERRORS_LEFT if text.errors else CLEAN
+    with _collecting_seldom():
+        if as_json:
+            found = JsonReport(path)
+            check_store(Layout(path), found.tell, found.say, meter=meter)
+            report(found.text())
+            return ERRORS_LEFT if found.errors else CLEAN
+        text = TextReport(report)
+        check_store(Layout(path), text.tell, text.say if verbose else _silent, meter=meter)
+        report(text.summary())
+        return ERRORS_LEFT if text.errors else CLEAN
+
+
+@contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    """Have Python look for cycles less often: there are few, among very many values."""
+    usual = gc.get_threshold()
+    gc.set_threshold(_COLLECT)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def _validate_legacy(path: str, verbose: bool, report: Callable[[str], None], as_json: bool) -> int:
