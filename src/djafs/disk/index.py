@@ -117,12 +117,9 @@ class Index:
         connection = _connect(path, "rw", cache)
         if path != sqlite.MEMORY:
             sqlite.add_checksums(connection)
-        connection.execute(
-            resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
-        )
-        connection.execute("PRAGMA journal_mode = WAL")
         index = cls(connection)
-        connection.execute("BEGIN")
+        schema = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+        connection.execute(schema).fetchall()  # to its end: it begins a transaction
         connection.execute("INSERT INTO state VALUES ('schema', ?)", (SCHEMA,))
         connection.execute("COMMIT")
         return index

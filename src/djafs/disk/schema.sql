@@ -3,6 +3,10 @@
 -- time zone, names are the bytes that the mount saw. NULL means "the usual": 0, none, empty.
 
 PRAGMA page_size = 8192;
+PRAGMA journal_mode = WAL;
+
+-- All of it at one go: a transaction for each table and index would sync 78 times.
+BEGIN;
 
 -- What the index stands for: 'schema', 'segment', 'offset', 'seq', 'chain' (the position in the
 -- log up to which it is applied), 'ino', 'content', 'archive' (the next numbers to give), 'hot'
