@@ -31,7 +31,10 @@ PAGE = 8
 """Blocks that are read from a disk for a small file at least, as getrusage(2) counts."""
 
 NETWORK = 0.0005
-"""Seconds that a small file takes at least if it has to come over a network."""
+"""Seconds that a small file takes at least if it has to come over a network.
+
+Most of them must: on a busy machine some do because somebody else has the processor.
+"""
 
 CHANGED = "changed while it was read"
 
@@ -162,7 +165,7 @@ class Reader:
         self._threads = threads
         self._pool: ThreadPoolExecutor | None = None
         self._ahead = 0  # batches until the next look at what reading costs
-        self._files, self._blocks, self._took = 0, 0, 0.0  # of this look
+        self._files = self._blocks = self._slow = 0  # of this look
 
     def read(
         self, names: Sequence[bytes], directory: int
@@ -179,15 +182,19 @@ class Reader:
             )
             return
         before, began = getrusage(RUSAGE_THREAD).ru_inblock, time.monotonic()
-        found = [(name, read_file(name, directory)) for name in names]
-        self._took += time.monotonic() - began
+        found = []
+        for name in names:
+            found.append((name, read_file(name, directory)))
+            ended = time.monotonic()
+            self._slow += ended - began > NETWORK
+            began = ended
         self._blocks += getrusage(RUSAGE_THREAD).ru_inblock - before
         self._files += len(names)
         if self._files >= LOOK:
             # A disk is seen by what was read from it, a network by the time that went by.
-            if self._blocks >= PAGE * self._files or self._took > NETWORK * self._files:
+            if self._blocks >= PAGE * self._files or 2 * self._slow > self._files:
                 self._ahead = 64
-            self._files, self._blocks, self._took = 0, 0, 0.0
+            self._files = self._blocks = self._slow = 0
         yield from found
 
     def close(self) -> None:
