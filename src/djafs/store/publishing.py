@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import TYPE_CHECKING
 
 from djafs.disk import archive_metadata
 from djafs.disk.archive_metadata import ArchiveMetadata
 from djafs.disk.host import Host
 from djafs.disk.layout import Layout
-from djafs.store.store import Store
+
+if TYPE_CHECKING:  # what writes archives in another process needs no store
+    from djafs.store.store import Store
 
 
 def publish(host: Host, layout: Layout, metadata: ArchiveMetadata) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -212,11 +213,9 @@ class ProcessFeed:
         self._requests.close()
         assert self._process.stdout is not None
         self._process.stdout.close()
-        try:
-            self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
+        if self._process.returncode is None and not _ends(self._process.pid):
             self._process.kill()
-            self._process.wait()
+        self._process.wait()
         self._stderr.close()
 
     def _send(self, kind: str, *fields: object, descriptor: int | None = None) -> None:
@@ -270,6 +269,20 @@ class ProcessFeed:
                 break
             found += more
         return found
+
+
+def _ends(pid: int) -> bool:
+    """Return whether a child that was not waited for ends within :data:`PATIENCE`.
+
+    Popen.wait looks every 50 ms at last: here that would be a part of a short run.
+    """
+    descriptor = os.pidfd_open(pid)
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(PATIENCE * 1000))
+    finally:
+        os.close(descriptor)
 
 
 def _widen(pipe: int) -> None:
