@@ -37,27 +37,24 @@ def prefix_of(digest: bytes) -> int:
 def pack(row: int, held: dict[int, ContentRow]) -> bytes:
     """Return the contents of a row as stored; ``held`` has them by their numbers, at least one."""
     order = sorted(held)
-    present = 0
+    present, first = 0, row * GROUP
     for cid in order:
-        present |= 1 << cid - row * GROUP
-    contents = [held[cid] for cid in order]
-    unit = 1 if any(content.at % _BLOCK for content in contents) else _BLOCK
-    columns = (
-        [content.archive for content in contents],
-        [content.at // unit for content in contents],
-        [content.size for content in contents],
-    )
+        present |= 1 << cid - first
+    digests, archives, places, sizes = zip(*[held[cid] for cid in order], strict=True)
+    unit = 1 if any(at % _BLOCK for at in places) else _BLOCK
     bases, forms, packed = [], [], []
-    for column in columns:
+    for column in (archives, [at // unit for at in places], sizes):
         base, most = min(column), max(column)
-        form = next(n for n, (end, _) in enumerate(_CODES) if most - base < end)
+        form = 0
+        while most - base >= _CODES[form][0]:
+            form += 1
         bases.append(base)
         forms.append(form)
         if form:
             code = f">{len(column)}{_CODES[form][1]}"
             packed.append(struct.pack(code, *[value - base for value in column]))
     head = _HEAD.pack(present, *bases, *forms, unit == 1)
-    return b"".join([head, *packed, *[content.digest for content in contents]])
+    return b"".join([head, *packed, *digests])
 
 
 def unpack(row: int, stored: bytes) -> dict[int, ContentRow]:

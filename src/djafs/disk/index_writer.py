@@ -292,24 +292,35 @@ class IndexWriter:
 
     def _note_days(self, batch: Batch) -> None:
         """Note the days of changed inodes, and directories that their contents make older."""
+        self._bound = {
+            dentry.ino: (parent, dentry.made)
+            for parent, names in batch.names.items()
+            for dentry in names.values()
+            if dentry
+        }
         days = set()
+        oldest: dict[int, int] = {}  # directories of files with a day before they were recorded
+        recorded, today = 0, self._calendar.day_of(0)
         for state in batch.inodes.values():
-            if state is not None:
-                begin = state.effective()
-                days.add(self._calendar.day_of(begin))
-                if begin < state.last or state.is_directory:
-                    self._dated.append(state)
+            if state is None:
+                continue
+            begin = state.effective()
+            day = self._calendar.day_of(begin)
+            days.add(day)
+            if state.is_directory:
+                self._dated.append(state)
+            elif begin < state.last:
+                if state.last != recorded:  # many have the same
+                    recorded, today = state.last, self._calendar.day_of(state.last)
+                if day < today:
+                    for parent in self._parents(state):
+                        oldest[parent] = min(day, oldest.get(parent, day))
         for day in days:
             self._note_day(day)
-        if self._dated:
-            self._bound = {
-                dentry.ino: (parent, dentry.made)
-                for parent, names in batch.names.items()
-                for dentry in names.values()
-                if dentry
-            }
-            self._note_dated()
-            self._bound = {}
+        for parent, day in oldest.items():
+            self._make_older([parent], day)
+        self._note_dated()
+        self._bound = {}
 
     def _note_dated(self) -> None:
         """Have directories begin with states that began before they were recorded."""

@@ -17,5 +17,7 @@ def put_inodes(db: sqlite.Connection, inodes: list[Inode]) -> None:
     """
     run = db.executemany
     run(_INODE, [states.inode_row(inode) for inode in inodes])
-    run(_HOT, [row for row in map(states.hot_row, inodes) if row])
+    # Most are but one archived content: that is no question for a function.
+    several = [i for i in inodes if i.extents and (len(i.extents) > 1 or i.extents[0][2])]
+    run(_HOT, [row for row in map(states.hot_row, several) if row])
     run(_DIRECTORY, [(i.ino, i.parent or None, i.files) for i in inodes if i.is_directory])

@@ -124,13 +124,13 @@ def inode_row(inode: Inode) -> rows.Row:  # noqa: C901, PLR0912, PLR0915
             shape |= 3 * _ATIME
     extents: list[Extent] | None = inode.extents
     if extents:
-        if is_hot(extents):
-            values.append(0)  # the number of the content will stand here: rows do not grow
-            shape |= 2 * _PLACE
-            extents = None
-        elif _is_whole(extents, size):
+        if _is_whole(extents, size):
             values.append(extents[0].base)
             shape |= _PLACE
+            extents = None
+        elif is_hot(extents):
+            values.append(0)  # the number of the content will stand here: rows do not grow
+            shape |= 2 * _PLACE
             extents = None
     if inode.version != 1:
         values.append(inode.version)
@@ -154,10 +154,11 @@ def is_hot(extents: list[Extent]) -> bool:
 
 
 def _is_whole(extents: list[Extent], size: int) -> bool:
-    """Return whether part 0 of a file is one content from end to end."""
-    offset, length, _, at, base, _, _ = extents[0]
-    whole = len(extents) == 1 and not offset and not at and base < _LONG
-    return whole and length == min(size, PART)
+    """Return whether part 0 of a file is one archived content from end to end."""
+    offset, length, segment, at, base, _, _ = extents[0]
+    if segment or offset or at or base >= _LONG or len(extents) > 1:
+        return False
+    return length == size or length == PART < size
 
 
 def _pack_tail(inode: Inode, extents: list[Extent] | None) -> bytes:

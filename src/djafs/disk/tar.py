@@ -8,6 +8,7 @@ docs/formats/archive.md.
 from __future__ import annotations
 
 from typing import NamedTuple
+from zlib import adler32
 
 BLOCK = 512
 """A tar is a sequence of blocks of this many bytes."""
@@ -131,13 +132,18 @@ def _record(key: bytes, value: bytes) -> bytes:
 
 
 def _block(name: bytes, numbers: bytes, prefix: bytes = b"", kind: bytes = REGULAR) -> bytes:
-    checksum = sum(name) + sum(numbers) + kind[0] + _AFTER_TYPE_SUM
+    checksum = _sum(name) + _sum(numbers) + kind[0] + _AFTER_TYPE_SUM
     if not prefix:
         parts = (name.ljust(_NAME, b"\0"), numbers, checksum, kind, _WITHOUT_PREFIX)
         return b"%s%s%06o\0 %s%s" % parts
-    checksum += sum(prefix)
+    checksum += _sum(prefix)
     tail = _AFTER_TYPE + prefix.ljust(_AFTER_NAMES, b"\0")
     return b"%s%s%06o\0 %s%s" % (name.ljust(_NAME, b"\0"), numbers, checksum, kind, tail)
+
+
+def _sum(short: bytes) -> int:
+    """Add up at most 256 bytes: the lower half of an Adler-32 is that, and 1 (RFC 1950)."""
+    return (adler32(short) & 0xFFFF) - 1
 
 
 def parse(block: bytes | memoryview) -> Header | None:

@@ -297,9 +297,8 @@ class Tree:
         return inode
 
     def add(self, inode: Inode) -> None:
-        """Enter a new inode."""
+        """Enter a new inode; it is remembered when somebody asks for it."""
         inode.generation = self.generation
-        self._remember(inode)
         self.batch.inodes[inode.ino] = inode
 
     def free(self, ino: int) -> None:

@@ -1,4 +1,4 @@
-"""An index is made at one go: a crash leaves all of it, or none, which the next mount makes anew."""
+"""An index is made at one go: a crash leaves all of it, or none, and then it is made anew."""
 
 from __future__ import annotations
 
