@@ -32,10 +32,16 @@ _CONTENT = "SELECT held FROM content WHERE row = ?"
 _ALIKE = "SELECT row, held FROM digest JOIN content USING (row) WHERE prefix = ?"
 _HELD = "SELECT row, c.held FROM held JOIN content c USING (row) WHERE archive = ?"
 _LIST = (
-    "SELECT cookie, name, ino FROM dentry WHERE parent = ? AND cookie > ? ORDER BY cookie LIMIT ?"
+    "SELECT d.cookie, d.name, d.ino, i.state FROM dentry d CROSS JOIN inode i ON i.ino = d.ino"
+    " WHERE d.parent = ? AND d.cookie > ? ORDER BY d.cookie LIMIT ?"
 )
 _LIST_PLUS = (
     f"SELECT d.cookie, d.name, {states.INODE}"
+    " FROM dentry d CROSS JOIN inode i ON i.ino = d.ino"
+    " WHERE d.parent = ? AND d.cookie > ? ORDER BY d.cookie LIMIT ?"
+)
+_FOLLOWING = (
+    f"SELECT d.name, d.ino, d.cookie, d.begin, d.made, {states.INODE}"
     " FROM dentry d CROSS JOIN inode i ON i.ino = d.ino"
     " WHERE d.parent = ? AND d.cookie > ? ORDER BY d.cookie LIMIT ?"
 )
@@ -166,13 +172,26 @@ class Index:
         """Return the hashes of all names in a directory."""
         return hashes_of(self.connection, parent)
 
-    def entries(self, parent: int, after: int, limit: int) -> list[tuple[int, bytes, int]]:
-        """Return (cookie, name, ino) of up to ``limit`` entries behind cookie ``after``."""
+    def entries(self, parent: int, after: int, limit: int) -> list[tuple[int, bytes, int, bytes]]:
+        """Return (cookie, name, ino, state) of up to ``limit`` entries behind cookie ``after``."""
         return self.connection.execute(_LIST, (parent, after, limit)).fetchall()
 
     def entries_plus(self, parent: int, after: int, limit: int) -> list[rows.Row]:
         """Return cookie, name and row of the inode of up to ``limit`` entries behind ``after``."""
         return self.connection.execute(_LIST_PLUS, (parent, after, limit)).fetchall()
+
+    def are_neighbours(self, parent: int, first: int, second: int) -> bool:
+        """Return whether there is no entry between two cookies of a directory."""
+        query = "SELECT 1 FROM dentry WHERE parent = ? AND cookie > ? AND cookie < ? LIMIT 1"
+        return self.connection.execute(query, (parent, first, second)).fetchone() is None
+
+    def following(
+        self, parent: int, after: int, limit: int
+    ) -> Iterator[tuple[bytes, Dentry, rows.Row]]:
+        """Yield name, dentry and row of the inode of up to ``limit`` entries behind ``after``."""
+        for row in self.connection.execute(_FOLLOWING, (parent, after, limit)).fetchall():
+            name, ino, cookie, begin, made = row[:5]
+            yield name, Dentry(ino, cookie, begin or 0, made or 0), row[5:]
 
     def part(self, ino: int, part: int) -> Part | None:
         """Return part ``part`` (1 and up) of a file."""

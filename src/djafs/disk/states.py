@@ -271,9 +271,9 @@ def plain_of(state: bytes) -> Plain | None:
     return plain
 
 
-def mode_of(state: bytes) -> int:
-    """Return the mode alone of a state (raises IndexError for what is none)."""
-    return state[2] << 8 | state[3]
+def type_of(state: bytes) -> int:
+    """Return the type in the mode of a state, S_IFREG or the like (raises IndexError)."""
+    return (state[2] & 0xF0) << 8
 
 
 def _fill_tail(inode: Inode, tail: Tail) -> None:

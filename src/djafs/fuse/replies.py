@@ -15,6 +15,7 @@ from typing import Any
 
 from djafs.fuse import wire
 from djafs.fuse.values import (
+    FOREVER,
     SECOND,
     AttributesReply,
     Created,
@@ -35,6 +36,7 @@ _header = wire.REPLY_HEADER.pack
 _entry_reply = wire.ENTRY_REPLY.pack
 _attr_reply = wire.ATTR_REPLY.pack
 
+_FOREVER = divmod(FOREVER, SECOND)
 _NO_ATTRIBUTES = (0,) * 16
 _NO_ENTRY = (0,) * 6 + _NO_ATTRIBUTES
 _PADDING = tuple(bytes(-size % 8) for size in range(8))
@@ -47,15 +49,20 @@ def _entry_fields(entry: Entry) -> tuple[int, ...]:
     another 0.3 microseconds for every entry.
     """
     nodeid, generation, attributes, entry_valid, attr_valid = entry
-    entry_s, entry_ns = attr_s, attr_ns = divmod(entry_valid, SECOND)
-    if attr_valid != entry_valid:
+    if entry_valid == attr_valid == FOREVER:
+        entry_s, entry_ns = attr_s, attr_ns = _FOREVER
+    else:
+        entry_s, entry_ns = divmod(entry_valid, SECOND)
         attr_s, attr_ns = divmod(attr_valid, SECOND)
     if attributes is None:
         return (nodeid, generation, entry_s, attr_s, entry_ns, attr_ns, *_NO_ATTRIBUTES)
     ino, size, blocks, atime, mtime, ctime, mode, nlink, uid, gid, rdev, blksize = attributes
-    atime_s, atime_ns = divmod(atime, SECOND)
     mtime_s, mtime_ns = divmod(mtime, SECOND)
-    ctime_s, ctime_ns = divmod(ctime, SECOND)
+    if atime == mtime == ctime:
+        atime_s, atime_ns = ctime_s, ctime_ns = mtime_s, mtime_ns
+    else:
+        atime_s, atime_ns = divmod(atime, SECOND)
+        ctime_s, ctime_ns = divmod(ctime, SECOND)
     return (
         nodeid, generation, entry_s, attr_s, entry_ns, attr_ns,
         ino, size, blocks, atime_s, mtime_s, ctime_s, atime_ns, mtime_ns, ctime_ns,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 from djafs.extents import PART
 from djafs.fuse import FOREVER, DirectoryEntry, Entry, Opened, Request, flags
@@ -20,7 +22,11 @@ PAGE = 256
 
 _DOT, _DOTDOT = 1, 2  # cookies
 
-_entry, _directory_entry = Entry._make, DirectoryEntry._make
+# As _make does, without a call of Python's.
+_entry: Callable[[tuple[Any, ...]], Entry] = partial(tuple.__new__, Entry)
+_directory_entry: Callable[[tuple[Any, ...]], DirectoryEntry] = partial(
+    tuple.__new__, DirectoryEntry
+)
 
 
 class ListingOperations:
@@ -80,27 +86,27 @@ class ListingOperations:
         if offset < _DOTDOT:
             parent = inode.parent or MOUNT_ROOT
             yield DirectoryEntry(b"..", parent, _DOTDOT, stat.S_IFDIR)
-        for cookie, name, ino, child in self._entries(inode.ino, max(offset, _DOTDOT), size):
+        behind = max(offset, _DOTDOT)
+        for cookie, name, ino, mode, child in self._entries(inode.ino, behind, size, plus):
             if cookie > last:
                 return
             if child is None:
+                if mode:
+                    yield _directory_entry((name, ino, cookie, mode, None))
                 continue
-            entry = None
-            if plus:
-                stored = None if child.size <= PART else self._store.stored(child)
-                entry = _entry((ino, 0, attributes_of(child, stored), FOREVER, FOREVER))
-            yield _directory_entry((name, ino, cookie, child.mode, entry))
-            if plus:  # reached for entries that were sent only
-                self._live.counts.add(ino)
+            stored = None if child.size <= PART else self._store.stored(child)
+            entry = _entry((ino, 0, attributes_of(child, stored), FOREVER, FOREVER))
+            yield _directory_entry((name, ino, cookie, mode, entry))
+            self._live.counts.add(ino)  # reached for entries that were sent only
 
     def _last(self) -> int:
         """Return the largest cookie that anything has by now."""
         return FIRST_COOKIE + 2 * self._store.log.seq + 1
 
-    def _entries(self, ino: int, after: int, size: int) -> Iterator[Listed]:
-        limit = max(1, min(PAGE, size // 160))
+    def _entries(self, ino: int, after: int, size: int, plus: bool) -> Iterator[Listed]:
+        limit = max(1, min(PAGE, size // (160 if plus else 32)))
         while True:
-            page = self._store.tree.entries(ino, after, limit, plus=True)
+            page = self._store.tree.entries(ino, after, limit, plus)
             yield from page
             if len(page) < limit:
                 return

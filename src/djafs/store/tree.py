@@ -7,12 +7,14 @@ records: whether an operation is allowed is decided before it is logged.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
+from contextlib import suppress
+from functools import partial
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
-from djafs.disk import rows, states
+from djafs.disk import rows, sqlite, states
 from djafs.disk.batch import Batch, ContentRow, PartClosed, Vacated
 from djafs.disk.index import Index
 from djafs.disk.lookup_line import Position
@@ -38,6 +40,9 @@ ASKED = 256
 """Names that were looked up last, kept in memory with what was found."""
 
 
+AHEAD = 64
+"""Names that are read ahead, where names are asked for in their order."""
+
 WORTH = 16
 """Hashes of names that can be read, about, in the time of one question to the index."""
 
@@ -58,7 +63,12 @@ class Listed(NamedTuple):
     cookie: int
     name: bytes
     ino: int
+    mode: int  # without ``inode`` its type alone
     inode: Inode | None  # filled when it was asked for
+
+
+# As Listed._make does, without a call of Python's.
+_listed: Callable[[tuple[Any, ...]], Listed] = partial(tuple.__new__, Listed)
 
 
 class Tree:
@@ -87,6 +97,7 @@ class Tree:
         self._asked_in: dict[int, int] = {}  # directories, and how many names were asked for there
         self._asked: dict[tuple[int, bytes], Dentry | None] = {}
         self._parts: dict[tuple[int, int], Part] = {}
+        self._last = (0, 0)  # directory and cookie of the name last found in the index, or read
 
     def begin_again(self) -> None:
         """Forget all that is in memory: another index says how things are."""
@@ -163,7 +174,37 @@ class Tree:
                     return names[name]
         if crc32(name) >> HASH_SHIFT not in self._hashes_of(parent):
             return None
-        return self.index.dentry(parent, name)
+        found = self.index.dentry(parent, name)
+        if found is not None:
+            self._read_ahead(parent, found)
+        return found
+
+    def _read_ahead(self, parent: int, found: Dentry) -> None:
+        """Read the names that follow, and their inodes, for who asks for them in their order.
+
+        That is the order in which they were made: a second rsync, tar and du ask so. For two
+        neighbours in a row it is worth it; at random they are hardly ever asked for.
+        """
+        directory, cookie = self._last
+        self._last = parent, found.cookie
+        if directory != parent or not cookie < found.cookie:
+            return
+        # Damage is for those to meet who ask for what is damaged.
+        with suppress(sqlite.Error, ValueError):
+            if self.index.are_neighbours(parent, cookie, found.cookie):
+                self._read_behind(parent, found.cookie)
+
+    def _read_behind(self, parent: int, cookie: int) -> None:
+        pending = set(self.batch.names.get(parent, ()))
+        if self.frozen is not None:
+            pending.update(self.frozen.names.get(parent, ()))
+        for name, dentry, row in self.index.following(parent, cookie, AHEAD):
+            if name not in pending:
+                inode = self._fresh(row)
+                if inode is not None:
+                    self._remember(inode)
+                self._asked[parent, name] = dentry
+            self._last = parent, dentry.cookie
 
     def _hashes_of(self, parent: int) -> Container[int]:
         """Return the hashes of at least the names that the index has in a directory.
@@ -217,21 +258,26 @@ class Tree:
                 # Names that are not in the index yet have larger cookies than all that are; those
                 # of a batch that was just written to it may have been passed over above.
                 fresh = [(d.cookie, n, d.ino) for n, d in pending.items() if d and d.cookie > begin]
-                found += [
-                    Listed(cookie, name, ino, self.inode(ino) if plus else None)
-                    for cookie, name, ino in sorted(fresh)[: limit - len(found)]
-                ]
+                for cookie, name, ino in sorted(fresh)[: limit - len(found)]:
+                    inode = self.inode(ino)
+                    mode = inode.mode if inode is not None else 0
+                    found.append(Listed(cookie, name, ino, mode, inode if plus else None))
                 break
             after = page[-1].cookie
         return found[:limit]
 
     def _page(self, parent: int, after: int, limit: int, plus: bool) -> list[Listed]:
         if not plus:
-            return [Listed(*row, None) for row in self.index.entries(parent, after, limit)]
-        return [
-            Listed(row[0], row[1], row[2], self._fresh(row[2:]))
-            for row in self.index.entries_plus(parent, after, limit)
-        ]
+            return [
+                _listed((cookie, name, ino, states.type_of(state), None))
+                for cookie, name, ino, state in self.index.entries(parent, after, limit)
+            ]
+        found = []
+        for row in self.index.entries_plus(parent, after, limit):
+            inode = self._fresh(row[2:])
+            mode = 0 if inode is None else inode.mode
+            found.append(_listed((row[0], row[1], row[2], mode, inode)))
+        return found
 
     def _fresh(self, row: rows.Row) -> Inode | None:
         ino = row[0]

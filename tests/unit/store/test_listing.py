@@ -1,4 +1,4 @@
-"""Listing a directory while what was changed in it is on its way to the index."""
+"""Listing a directory, and reading it ahead, while what was changed is on its way to the index."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from djafs.model import LIVE_ROOT
+from djafs.model import LIVE_ROOT, Dentry, Inode
 from djafs.store.store import Store
+from djafs.store.tree import AHEAD
 
 
 @pytest.fixture
@@ -70,3 +71,100 @@ def test_what_is_frozen_and_not_written_yet_is_listed(open_store: Store, limit: 
     with store.guard:
         store.tree.thaw()
     assert listed(store, limit) == [b"b", b"c", b"z", b"d"]
+
+
+def asked_of(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Return the names that the index is asked for from now on, one at a time."""
+    asked: list[bytes] = []
+    ask = store.tree.index.dentry
+
+    def noted(parent: int, name: bytes) -> Dentry | None:
+        asked.append(name)
+        return ask(parent, name)
+
+    monkeypatch.setattr(store.tree.index, "dentry", noted)
+    return asked
+
+
+def looked_up(store: Store, name: bytes) -> Inode | None:
+    with store.guard:
+        dentry = store.dentry(LIVE_ROOT, name)
+        return None if dentry is None else store.inode(dentry.ino)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Iterator[Store]:
+    """A store with 200 names in its index, of which none is in memory."""
+    root = str(tmp_path / "store")
+    store = Store.open(root, create=True)
+    make(store, *(f"{number:03}" for number in range(200)))
+    store.close()
+    store = Store.open(root)
+    store.syncer.flush()
+    yield store
+    store.close()
+
+
+def test_names_are_read_ahead_for_who_asks_in_their_order(
+    many: Store, monkeypatch: pytest.MonkeyPatch
+):
+    asked = asked_of(many, monkeypatch)
+    inos = [looked_up(many, b"%03d" % number).ino for number in range(200)]
+    assert len(asked) <= 2 + 200 // AHEAD
+    assert inos == sorted(set(inos))
+
+
+def test_what_was_read_ahead_and_then_changed_is_not_told(many: Store):
+    for number in range(3):
+        assert looked_up(many, b"%03d" % number)
+    with many.guard:
+        many.unlink(LIVE_ROOT, b"005")
+        many.rename(LIVE_ROOT, b"006", LIVE_ROOT, b"moved")
+        many.setattr(looked_up_ino(many, b"007"), mode=0o100600)
+    assert looked_up(many, b"005") is None
+    assert looked_up(many, b"006") is None
+    assert looked_up(many, b"007").mode == 0o100600
+    many.syncer.flush()
+    assert looked_up(many, b"005") is None
+    assert looked_up(many, b"moved")
+    assert looked_up(many, b"007").mode == 0o100600
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_what_is_on_its_way_to_the_index_is_not_read_ahead(many: Store, written: bool):
+    with many.guard:
+        many.unlink(LIVE_ROOT, b"005")
+        batch = many.tree.freeze(many.log.position)
+        many.setattr(looked_up_ino(many, b"006"), mode=0o100600)
+        many.rename(LIVE_ROOT, b"007", LIVE_ROOT, b"008")
+    if written:
+        many.recovered.writer.apply(batch)
+    old = looked_up(many, b"008").ino
+    for number in range(5):
+        assert looked_up(many, b"%03d" % number)
+    assert looked_up(many, b"005") is None
+    assert looked_up(many, b"006").mode == 0o100600
+    assert looked_up(many, b"007") is None
+    assert looked_up(many, b"008").ino == old
+    if not written:
+        many.recovered.writer.apply(batch)
+    with many.guard:
+        many.tree.thaw()
+    assert looked_up(many, b"005") is None
+    assert looked_up(many, b"008").ino == old
+
+
+def test_what_cannot_be_read_ahead_harms_nobody_else(many: Store, monkeypatch: pytest.MonkeyPatch):
+    ino = looked_up_ino(many, b"004")
+    damage = "UPDATE inode SET state = x'00' WHERE ino = ?"
+    many.recovered.writer._db.execute(damage, (ino,)).fetchall()
+    for number in (0, 1, 2, 3, 5, 6):
+        assert looked_up(many, b"%03d" % number)
+    with pytest.raises(ValueError, match="damaged"):
+        looked_up(many, b"004")
+
+
+def looked_up_ino(store: Store, name: bytes) -> int:
+    dentry = store.tree.index.dentry(LIVE_ROOT, name)
+    assert dentry is not None
+    return dentry.ino
