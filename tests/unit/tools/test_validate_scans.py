@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -174,6 +176,17 @@ def test_a_scan_leaves_nothing_of_a_damaged_archive(two: World, tmp_path: Path):
     assert found.of(2) is not None
     found.close()
     assert os.listdir(tmp_path / "scans") == []
+
+
+def test_nothing_is_read_for_a_parent_that_is_gone(two: World, tmp_path: Path):
+    command = [sys.executable, "-m", "djafs.tools.validation.scan_worker"]
+    ended = subprocess.run(
+        [*command, two.layout.root, os.fspath(tmp_path), str(os.getppid())],
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, b"")
 
 
 def _wait_for_end(found: Scans) -> None:
