@@ -244,7 +244,7 @@ class ProcessFeed:
             asked = self._asked.popleft()
             assert asked is not None
             place, wanted = asked
-            rows = [row if isinstance(row, str) else Supplied(*row) for row in fields[0]]
+            rows = [row if isinstance(row, str) else Supplied._make(row) for row in fields[0]]
             self.consumer.take(place, wanted, rows)
         elif kind == "content":
             self.consumer.content(NewContent(*fields))

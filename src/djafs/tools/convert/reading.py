@@ -93,11 +93,13 @@ def same(before: os.stat_result, after: os.stat_result) -> bool:
 def read_xattrs(place: int | bytes) -> Xattrs | None:
     """Return the extended attributes that a store keeps, of an open file or at a path."""
     try:
-        names = _list_xattrs(place)
+        names = os.listxattr(place, follow_symlinks=isinstance(place, int))
     except OSError as error:
         if error.errno in {errno.ENOTSUP, errno.ENODATA}:
             return None
         raise
+    if not names:
+        return None
     found: Xattrs = {}
     for name in names:
         if name.startswith(_NAMESPACES):
@@ -105,12 +107,6 @@ def read_xattrs(place: int | bytes) -> Xattrs | None:
             if value is not None:
                 found[os.fsencode(name)] = value
     return found or None
-
-
-def _list_xattrs(place: int | bytes) -> list[str]:
-    if isinstance(place, int):
-        return os.listxattr(place)
-    return os.listxattr(place, follow_symlinks=False)
 
 
 def _get_xattr(place: int | bytes, name: str) -> bytes | None:

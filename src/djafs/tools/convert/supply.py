@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 from djafs.disk.tar import Entry
 from djafs.extents import PART
@@ -56,6 +57,11 @@ class NewContent(NamedTuple):
     archive: int
     at: int
     size: int
+
+
+# As _make does, without a call of Python's for every file.
+_entry: Callable[[tuple[Any, ...]], Entry] = partial(tuple.__new__, Entry)
+_supplied: Callable[[tuple[Any, ...]], Supplied] = partial(tuple.__new__, Supplied)
 
 
 class Receiver(Protocol):
@@ -117,15 +123,15 @@ class Supply:
 
     def _small(self, member: bytes, read: ReadFile) -> Supplied:
         status, data, digest, xattrs = read
-        mode, inode, device, nlink, uid, gid, size, *_ = status
+        mode, inode, device, nlink, uid, gid, size, _, _, _ = status
         mtime = status.st_mtime_ns
         known = (mode, nlink, device, inode, uid, gid, size, mtime, status.st_atime_ns, xattrs)
         if not data:
             return Supplied(*known)
-        entry = Entry(member, size, mtime, mode & 0o7777, uid, gid)
+        entry = _entry((member, size, mtime, mode & 0o7777, uid, gid))
         cid, new, archive, at = self._contents.put(data, digest, entry)
         if new:
-            return Supplied(*known, cid, digest, archive, at)
+            return _supplied((*known, cid, digest, archive, at, None, 0, False))
         return Supplied(*known, cid, duplicates=1)
 
     def _large(self, directory: int, member: bytes, name: bytes, read: ReadFile) -> Supplied | str:
