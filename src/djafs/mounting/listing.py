@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any
+from collections.abc import Iterator
 
 from djafs.extents import PART
 from djafs.fuse import FOREVER, DirectoryEntry, Entry, Opened, Request, flags
@@ -22,11 +20,7 @@ PAGE = 256
 
 _DOT, _DOTDOT = 1, 2  # cookies
 
-# As _make does, without a call of Python's.
-_entry: Callable[[tuple[Any, ...]], Entry] = partial(tuple.__new__, Entry)
-_directory_entry: Callable[[tuple[Any, ...]], DirectoryEntry] = partial(
-    tuple.__new__, DirectoryEntry
-)
+_entry, _directory_entry = Entry._make, DirectoryEntry._make
 
 
 class ListingOperations:

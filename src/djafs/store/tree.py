@@ -7,11 +7,10 @@ records: whether an operation is allowed is decided before it is logged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Container
 from contextlib import suppress
-from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
 from djafs.disk import rows, sqlite, states
@@ -67,8 +66,7 @@ class Listed(NamedTuple):
     inode: Inode | None  # filled when it was asked for
 
 
-# As Listed._make does, without a call of Python's.
-_listed: Callable[[tuple[Any, ...]], Listed] = partial(tuple.__new__, Listed)
+_listed = Listed._make
 
 
 class Tree:
