@@ -92,7 +92,15 @@ def test_a_segment_that_cannot_be_begun(
 
 
 @pytest.mark.parametrize(
-    "label", ["hot.sync", "lookup.sync", "hot.sync-directory", "lookup.sync-directory"]
+    "label",
+    [
+        "hot.write-out",
+        "hot.sync",
+        "hot.sync-directory",
+        "lookup.write-out",
+        "lookup.sync",
+        "lookup.sync-directory",
+    ],
 )
 def test_a_sync_that_fails_makes_the_store_read_only(
     small: SmallStore, host: FaultyHost, label: str

@@ -19,8 +19,9 @@ PER_STORE = 40
 FAULTY = [sys.executable, "-m", "djafs.testing.daemon"]
 
 LABELS = [
-    "hot.create", "hot.append", "hot.sync", "hot.sync-directory", "hot.unlink",
-    "lookup.create", "lookup.begin", "lookup.append", "lookup.sync", "lookup.sync-directory",
+    "hot.create", "hot.append", "hot.write-out", "hot.sync", "hot.sync-directory", "hot.unlink",
+    "lookup.create", "lookup.begin", "lookup.append", "lookup.write-out", "lookup.sync",
+    "lookup.sync-directory",
     "index.apply", "index.applied",
     "djfm.create", "djfm.write", "djfm.sync", "djfm.rename",
     "archive.rename", "archive.sync-directory",
@@ -61,7 +62,9 @@ class Killings:
         if kind < 0.55:
             return f"*:{action}:{self.rng.randint(1, self.rng.choice((10, 100, 1000)))}"
         label = self.rng.choice(LABELS)
-        often = label.endswith(".append") or label.startswith(("index", "recovery", "lookup.sync"))
+        often = label.endswith((".append", ".write-out")) or label.startswith(
+            ("index", "recovery", "lookup.sync")
+        )
         return f"{label}:{action}:{self.rng.randint(1, 20 if often else 2)}"
 
     def kill(self) -> None:

@@ -29,6 +29,9 @@ class HastyHost(Host):
     def sync(self, descriptor: int, label: str) -> None:
         pass
 
+    def write_out(self, descriptor: int, label: str) -> None:
+        pass
+
     def sync_directory(self, path: str, label: str) -> None:
         pass
 

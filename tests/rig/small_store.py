@@ -57,6 +57,10 @@ class CopyingHost(Host):
     def sync(self, descriptor: int, label: str) -> None:
         self._step(label)
 
+    def both(self, one: Callable[[], None], other: Callable[[], None]) -> None:
+        one()
+        other()
+
     def sync_directory(self, path: str, label: str) -> None:
         self._step(label)
 

@@ -11,8 +11,15 @@ import ctypes
 import errno
 import os
 import shutil
+import weakref
+from collections.abc import Callable
 
-_libc = ctypes.CDLL(None, use_errno=True)  # the standard library has no syncfs
+from djafs.disk.beside import Beside
+
+# The standard library has neither syncfs nor sync_file_range.
+_libc = ctypes.CDLL(None, use_errno=True)
+_TO_THE_END = ctypes.c_int64(0), ctypes.c_int64(0)
+_SYNC_FILE_RANGE_WRITE = ctypes.c_uint(2)  # linux/fs.h
 
 
 def no_follow(path: str, flags: int) -> int:
@@ -25,6 +32,8 @@ def no_follow(path: str, flags: int) -> int:
 
 class Host:
     """Plain calls to the operating system."""
+
+    _beside: Beside | None = None  # begun when it is first needed
 
     def open(self, path: str, flags: int, label: str, mode: int = 0o600) -> int:
         """Open ``path`` and return its descriptor (open(2)).
@@ -61,6 +70,27 @@ class Host:
     def sync(self, descriptor: int, label: str) -> None:
         """Make an open file durable, data and size (fdatasync(2))."""
         os.fdatasync(descriptor)
+
+    def write_out(self, descriptor: int, label: str) -> None:
+        """Begin to write an open file to the disk, and wait for nothing (sync_file_range(2)).
+
+        This makes nothing durable. What it raises is an error of writing: the data is lost, as
+        when :meth:`sync` fails.
+        """
+        if _libc.sync_file_range(descriptor, *_TO_THE_END, _SYNC_FILE_RANGE_WRITE):
+            number = ctypes.get_errno()
+            if number != errno.ENOSYS:  # then it is written when it is synced
+                raise OSError(number, os.strerror(number))
+
+    def both(self, one: Callable[[], None], other: Callable[[], None]) -> None:
+        """Do two things that wait for the disk, at the same time.
+
+        Both have ended when this returns, and when it raises what one of them raised.
+        """
+        if self._beside is None:
+            self._beside = Beside()
+            weakref.finalize(self, self._beside.end)
+        self._beside.both(one, other)
 
     def sync_directory(self, path: str, label: str) -> None:
         """Make the names in a directory durable (fsync(2) on the directory)."""

@@ -86,6 +86,10 @@ class HotLog:
         self._total += len(data)
         return self.segment, at
 
+    def write_out(self) -> None:
+        """Begin to write to the disk what was appended last; :meth:`sync` then waits for less."""
+        self._files.write_out("hot.write-out")
+
     def sync(self) -> None:
         """Make durable all that was appended before the call (raises OSError)."""
         self._files.sync()

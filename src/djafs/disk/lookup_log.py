@@ -91,6 +91,10 @@ class LookupLog:
         self._torn = True
         self._undo()
 
+    def write_out(self) -> None:
+        """Begin to write to the disk what was appended last; :meth:`sync` then waits for less."""
+        self._files.write_out("lookup.write-out")
+
     def sync(self) -> None:
         """Make durable every line that was appended before the call (raises OSError)."""
         self._files.sync()

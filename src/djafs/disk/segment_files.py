@@ -64,6 +64,13 @@ class SegmentFiles:
             return f"{path} was replaced while it was written"
         return f"{path} was cut off while it was written" if mine.st_size < size else None
 
+    def write_out(self, label: str) -> None:
+        """Begin to write the open segment to the disk (raises OSError)."""
+        with self._lock:
+            current = self.descriptor
+        if current >= 0:
+            self._host.write_out(current, label)
+
     def sync(self) -> None:
         """Make durable all that was written before the call: content, then names.
 

@@ -13,8 +13,8 @@ In reading order:
 - :mod:`~djafs.fuse.requests`, :mod:`~djafs.fuse.replies`, :mod:`~djafs.fuse.notifications`: bytes
   to arguments, results to bytes; pure functions.
 - :mod:`~djafs.fuse.wire` and :mod:`~djafs.fuse.flags`: layouts, opcodes and bits as data.
-- :mod:`~djafs.fuse.pool`, :mod:`~djafs.fuse.delays`: the threads for answers that may block, or
-  are given later.
+- :mod:`~djafs.fuse.pool`, :mod:`~djafs.fuse.delays`, :mod:`~djafs.fuse.rounds`: the threads for
+  answers that may block, are given later, or wait for the same thing.
 
 A filesystem::
 

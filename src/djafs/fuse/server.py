@@ -3,7 +3,8 @@
 :class:`Server` joins the parts: :mod:`~djafs.fuse.negotiation` for INIT,
 :mod:`~djafs.fuse.operations` for what a request means, a
 :class:`~djafs.fuse.handler.Handler` for what it does, :mod:`~djafs.fuse.pool` for what may block,
-:mod:`~djafs.fuse.delays` for what is answered later, :mod:`~djafs.fuse.notifications` for what the
+:mod:`~djafs.fuse.delays` for what is answered later, :mod:`~djafs.fuse.rounds` for what many wait
+for together, :mod:`~djafs.fuse.notifications` for what the
 kernel is told unasked.
 """
 
@@ -25,6 +26,7 @@ from djafs.fuse.notifications import NOT_WANTED, Notifier
 from djafs.fuse.operations import Encode, operations_for
 from djafs.fuse.pool import Pool
 from djafs.fuse.replies import Reply, failure, nothing
+from djafs.fuse.rounds import Rounds, write_at_once
 from djafs.fuse.values import Deferred, InitInfo, Request
 from djafs.fuse.wire import Opcode
 
@@ -70,6 +72,7 @@ class Server(Notifier):
         self._on_error = on_error
         self._pool = Pool(self._config.deferred_threads, "fuse")
         self._delays = Delays("fuse-later")
+        self._rounds = Rounds("fuse-rounds")
         #: Deferred requests that have no reply yet, by their unique number.
         self._deferred: dict[int, Request] = {}
         #: Opcode to bound method, smallest size, decoder, encoder; filled by INIT.
@@ -94,6 +97,7 @@ class Server(Notifier):
             self._answer()
         finally:
             self._delays.drain()
+            self._rounds.drain()
             self._pool.drain()
             try:
                 if self._info is not None:
@@ -228,11 +232,13 @@ class Server(Notifier):
                 reply = self._refuse(error, request)
             # Before the reply: after it the kernel may use the number again.
             self._deferred.pop(request.unique, None)
-            self._reply(reply, request)
+            self._reply(reply, request, at_once=deferred.shared)
 
         self._deferred[request.unique] = request
         if deferred.delay:
             self._delays.submit(deferred.delay, answer)
+        elif deferred.shared:
+            self._rounds.submit(answer)
         else:
             self._pool.submit(answer)
 
@@ -258,10 +264,10 @@ class Server(Notifier):
             self._report(error, request)
         return failure(request.unique, number)
 
-    def _reply(self, reply: Reply, request: Request) -> None:
+    def _reply(self, reply: Reply, request: Request, *, at_once: bool = False) -> None:
         try:
             if isinstance(reply, bytes):
-                os.write(self._descriptor, reply)
+                (write_at_once if at_once else os.write)(self._descriptor, reply)
             else:
                 os.writev(self._descriptor, reply)
         except OSError as error:

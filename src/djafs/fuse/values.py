@@ -142,13 +142,20 @@ class Deferred:
 
     With ``delay`` the answer is given so many seconds later, by a thread that only waits; then
     ``function`` must not block.
+
+    With ``shared`` the functions run one after the other, on one thread for all of them: of those
+    that wait the latest first. It is to do what the earlier ones wait for too, as a sync of
+    everything does; they then have nothing left to do.
     """
 
-    __slots__ = ("delay", "function")
+    __slots__ = ("delay", "function", "shared")
 
-    def __init__(self, function: Callable[[], Any], delay: float = 0.0) -> None:
+    def __init__(
+        self, function: Callable[[], Any], delay: float = 0.0, *, shared: bool = False
+    ) -> None:
         self.function = function
         self.delay = delay
+        self.shared = shared
 
 
 class Request:

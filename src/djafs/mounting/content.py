@@ -53,7 +53,7 @@ class ContentOperations:
     def fsync(self, request: Request) -> Deferred:
         """Make durable what was acknowledged so far."""
         seq = self._store.log.seq
-        return Deferred(lambda: self._store.syncer.sync_for(seq))
+        return Deferred(lambda: self._store.syncer.sync_for(seq), shared=True)
 
     def fallocate(self, request: Request, offset: int, length: int, mode: int) -> None:
         """Extend, punch or zero; space itself is not reserved (docs/limits.md)."""

@@ -44,7 +44,7 @@ class DurableCloseHandler(DjafsHandler):
         seq = self._changed.get(request.nodeid, 0)
         if seq <= syncer.durable:
             return None
-        return Deferred(lambda: syncer.sync_for(seq))
+        return Deferred(lambda: syncer.sync_for(seq), shared=True)
 
     def create(  # noqa: D102
         self, request: Request, name: bytes, flags: int, mode: int, umask: int, open_flags: int

@@ -71,8 +71,9 @@ class Store:
         self.snapshot_calendar = Calendar(identity.zone())
         self.snapshots = Snapshots(self._past, self.snapshot_calendar)
         self.syncer = Syncer(
-            self.guard, self.hot, self.log, self.tree, recovered.writer, clock, self.space.release
-        )
+            host, self.guard, self.hot, self.log, self.tree, recovered.writer, clock,
+            self.space.release,
+        )  # fmt: skip
         self._index_has_failed = False
         self._recorder = Recorder(self.log, self.tree, self.space, self.syncer)
 

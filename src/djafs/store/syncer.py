@@ -1,6 +1,6 @@
 """What happens behind the answering thread: syncing, and bringing the index up to date.
 
-Order (docs/ordering.md): content is synced before the log, the log before the index has it.
+Order (docs/ordering.md): content and log are synced, then the log says so, then the index has it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from djafs.disk import sqlite
 from djafs.disk.batch import Batch
+from djafs.disk.host import Host
 from djafs.disk.hot_log import HotLog
 from djafs.disk.index_writer import IndexWriter
 from djafs.disk.lookup_line import Position
@@ -42,6 +43,7 @@ class Syncer:
 
     def __init__(
         self,
+        host: Host,
         guard: threading.Lock,
         hot: HotLog,
         log: LookupLog,
@@ -51,7 +53,7 @@ class Syncer:
         relieve: Callable[[], bool] = lambda: False,
     ) -> None:
         """``relieve`` is called when the disk is full, and says whether to try again."""
-        self._guard = guard
+        self._host, self._guard = host, guard
         self._frozen = threading.Condition(guard)
         self._hot, self._log, self._tree, self._writer = hot, log, tree, writer
         self._clock = clock
@@ -127,6 +129,8 @@ class Syncer:
         Callers that come while a sync is under way share the next one. Raises
         ReadOnlyStoreError when a sync has failed: what the disk holds is then unknown.
         """
+        if self.durable >= seq and self.failure is None:
+            return
         with self._turn:
             while self._syncing and self.durable < seq and not self.failure:
                 self._turn.wait()
@@ -138,8 +142,10 @@ class Syncer:
             with self._guard:
                 upto, changed = self._log.seq, self.changed
             try:
-                self._hot.sync()
-                self._log.sync()
+                # So that both may be in one commit of the disk's filesystem: docs/ordering.md.
+                self._log.write_out()
+                self._hot.write_out()
+                self._host.both(self._hot.sync, self._log.sync)
             except Exception as error:
                 self.fail("a sync failed", error)
                 self._check()

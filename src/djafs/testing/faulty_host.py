@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from djafs.disk.host import Host
@@ -122,6 +122,18 @@ class FaultyHost(Host):
         super().sync(descriptor, label)
         if last:
             die()
+
+    def write_out(self, descriptor: int, label: str) -> None:
+        """See :meth:`Host.write_out`."""
+        last = self._before(label)
+        super().write_out(descriptor, label)
+        if last:
+            die()
+
+    def both(self, one: Callable[[], None], other: Callable[[], None]) -> None:
+        """See :meth:`Host.both`: one after the other, or what a fault strikes would be chance."""
+        one()
+        other()
 
     def sync_directory(self, path: str, label: str) -> None:
         """See :meth:`Host.sync_directory`."""

@@ -16,6 +16,7 @@ import itertools
 import os
 import random
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from djafs.disk.host import Host
@@ -152,6 +153,18 @@ class PowerCutHost(Host):
         file = self._open[descriptor]
         file.synced = _apply(file.synced, file.pending)
         file.pending = []
+
+    def write_out(self, descriptor: int, label: str) -> None:
+        """See :meth:`Host.write_out`. What was not synced may have arrived in any case."""
+        self._step(label)
+        self._cut()
+
+    def both(self, one: Callable[[], None], other: Callable[[], None]) -> None:
+        """See :meth:`Host.both`: one after the other, now the one first and now the other."""
+        if self.steps % 2:
+            one, other = other, one
+        one()
+        other()
 
     def sync_directory(self, path: str, label: str) -> None:
         """See :meth:`Host.sync_directory`."""

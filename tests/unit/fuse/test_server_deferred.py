@@ -1,10 +1,13 @@
 """The conversation beside other threads: deferred answers, the guard, notifications."""
 
 import errno
+import os
 import struct
 import threading
 
-from djafs.fuse import Config, Deferred, Handler, wire
+import pytest
+
+from djafs.fuse import Config, Deferred, Handler, rounds, server, wire
 from djafs.fuse.wire import Opcode
 from djafs.testing.fake_kernel import PATIENCE, serving
 from rig.fuse_handlers import GETATTR, READ, WRITE_ABC, Failing
@@ -104,6 +107,98 @@ def test_unmounting_waits_for_deferred_requests():
         assert not slow.destroyed
         slow.allowed.set()
     assert slow.destroyed
+
+
+# --- answers that wait for the same thing -------------------------------------------------------
+
+
+class Syncing(Slow):
+    """Answers each FSYNC when what was there at the time has been synced."""
+
+    def __init__(self):
+        super().__init__()
+        self.written = self.synced = 0
+        self.syncs = []
+
+    def fsync(self, request, handle, datasync):
+        self.written += 1
+        wanted = self.written
+
+        def sync():
+            if self.synced < wanted:
+                self.syncs.append(wanted)
+                self.begun.set()
+                assert self.allowed.wait(PATIENCE)
+                self.synced = wanted
+            if wanted == 3:
+                raise OSError(errno.EDQUOT, "over quota")
+
+        return Deferred(sync, shared=True)
+
+
+def test_all_that_wait_share_what_the_latest_does():
+    syncing = Syncing()
+    with serving(syncing) as kernel:
+        first = kernel.send(Opcode.FSYNC, bytes(16))
+        assert syncing.begun.wait(PATIENCE)
+        rest = [kernel.send(Opcode.FSYNC, bytes(16)) for _ in range(9)]
+        assert kernel.call(Opcode.STATFS).error == errno.ENOSYS  # others do not wait
+        syncing.allowed.set()
+        answers = [kernel.receive() for _ in range(10)]
+    assert syncing.syncs == [1, 10]
+    assert [answer.unique for answer in answers] == [first, *reversed(rest)]
+    assert {answer.unique: answer.error for answer in answers if answer.error} == {
+        rest[1]: errno.EDQUOT
+    }
+
+
+def test_unmounting_waits_for_what_is_shared():
+    ended, seen = threading.Event(), []
+
+    class Last(Handler):
+        def fsync(self, request, handle, datasync):
+            # Long enough for the server to end too early, if it does not wait.
+            return Deferred(lambda: seen.append(ended.wait(0.05)), shared=True)
+
+        def destroy(self):
+            ended.set()
+
+    with serving(Last()) as kernel:
+        kernel.send(Opcode.FSYNC, bytes(16))
+        assert kernel.call(Opcode.STATFS).error == errno.ENOSYS  # the first was read before
+        kernel.unmount()
+    assert ended.is_set()
+    assert seen == [False]
+
+
+def test_a_shared_answer_that_nobody_waits_for():
+    """The kernel refuses it (ENOENT): nobody is told, and the others are answered."""
+    refused = []
+
+    def refusing(descriptor, reply):
+        refused.append(reply)
+        raise OSError(errno.ENOENT, "withdrawn")
+
+    syncing = Syncing()
+    syncing.allowed.set()
+    with pytest.MonkeyPatch.context() as patch, serving(syncing) as kernel:
+        patch.setattr(server, "write_at_once", refusing)
+        kernel.send(Opcode.FSYNC, bytes(16))
+        assert syncing.begun.wait(PATIENCE)
+        kernel.unmount()
+    assert len(refused) == 1
+    assert kernel.errors == []
+
+
+def test_writing_at_once_fails_as_writing_does():
+    reading, writing = os.pipe()
+    rounds.write_at_once(writing, b"reply\0with zeros")
+    assert os.read(reading, 100) == b"reply\0with zeros"
+    os.close(reading)
+    os.close(writing)
+    with pytest.raises(OSError, match="descriptor") as raised:
+        rounds.write_at_once(writing, b"reply")
+    assert raised.value.errno == errno.EBADF
 
 
 # --- the guard --------------------------------------------------------------------------------
