@@ -11,6 +11,7 @@ whatever else the machine does falls on all of them. The best round of each coun
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import platform
 import random
@@ -24,6 +25,8 @@ from pathlib import Path
 import documents
 import packers
 from packers import Packer, Result
+
+import djafs
 
 LARGE = 1 << 20
 """Bytes of a document of the large ones."""
@@ -235,6 +238,7 @@ def main() -> None:
     build = given.dir.resolve() / "convert"
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir(parents=True)
+    compileall.compile_dir(Path(djafs.__file__).parent, quiet=1)  # as an installation has it
     present, left_out = packers.usable(given.peer)
     try:
         comparisons = [Comparison(tree) for tree in trees(build, given.files)]
