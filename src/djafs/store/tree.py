@@ -92,6 +92,7 @@ class Tree:
         self._cache: dict[int, Inode] = {}
         self._recent = Recent(index)
         self._hashes: dict[int, set[int]] = {}
+        self._hashed = 0  # how many hashes that are
         self._asked_in: dict[int, int] = {}  # directories, and how many names were asked for there
         self._asked: dict[tuple[int, bytes], Dentry | None] = {}
         self._parts: dict[tuple[int, int], Part] = {}
@@ -219,10 +220,14 @@ class Tree:
             for batch in (self.batch, self.frozen):
                 if batch is not None:  # the index will have them too
                     found.update(map(rows.name_hash, batch.names.get(parent, ())))
-            while self._hashes and sum(map(len, self._hashes.values())) + len(found) > HASHES:
-                del self._hashes[next(iter(self._hashes))]
+            while self._hashes and self._hashed + len(found) > HASHES:
+                self._forget_hashes(next(iter(self._hashes)))
             self._hashes[parent] = found
+            self._hashed += len(found)
         return found
+
+    def _forget_hashes(self, parent: int) -> None:
+        self._hashed -= len(self._hashes.pop(parent))
 
     def _is_busy(self, directory: Inode) -> bool:
         """Count a name that was asked for; return whether the directory's hashes are worth reading.
@@ -365,10 +370,12 @@ class Tree:
         names[name] = dentry
         hashes = self._hashes.get(parent)
         if hashes is not None:
-            if len(hashes) < HASHES // 4:
+            before = len(hashes)
+            if before < HASHES // 4:
                 hashes.add(crc32(name) >> HASH_SHIFT)
+                self._hashed += len(hashes) - before
             else:
-                del self._hashes[parent]
+                self._forget_hashes(parent)
 
     def unbind(self, parent: int, name: bytes, dentry: Dentry) -> None:
         """Remove a name."""

@@ -59,3 +59,21 @@ def test_new_names_of_a_directory_that_is_being_filled_are_not_asked_for(opened,
     assert asked["name_hashes"] == 1
     assert asked["dentry"] < 25
     assert opened.dentry(directory, b"17")
+
+
+def test_as_many_hashes_are_kept_as_there_is_room_for(opened, monkeypatch):
+    tree = opened.tree
+    monkeypatch.setattr("djafs.store.tree.HASHES", 4 * (NAMES + 2))
+    one, other = (opened.dentry(LIVE_ROOT, name).ino for name in (b"one", b"other"))
+    most = 0
+    for number in range(3 * NAMES):
+        with opened.guard:
+            directory = opened.create(LIVE_ROOT, b"d %d" % number, 0o040755, 0, 0).ino
+            opened.create(directory, b"first", 0o100644, 0, 0)
+            assert tree.dentry(directory, b"second") is None  # now its hashes are read
+            opened.create(directory, b"second", 0o100644, 0, 0)
+            opened.create((one, other)[number % 2], b"new %d" % number, 0o100644, 0, 0)
+        assert tree._hashed == sum(map(len, tree._hashes.values()))
+        assert tree._hashed <= 4 * (NAMES + 2) + 4  # what is there grows with each name
+        most = max(most, len(tree._hashes))
+    assert most > 10
