@@ -43,7 +43,7 @@ def fill(live: Path) -> dict[str, bytes]:
     written = {}
     for directory in ("many", "few", "later"):
         (live / directory).mkdir()
-    for number in range(1500):
+    for number in range(800):
         written[f"many/{number}.json"] = b'{"n": %d}' % number
     for number in range(10):
         written[f"few/{number}.json"] = b'{"few": %d}' % number
