@@ -62,6 +62,8 @@ class Rounds:
         jobs: list[Job] = []
         while not jobs or not self._jobs.empty():
             job = self._jobs.get()
+            if not jobs:
+                os.sched_yield()  # whoever is about to ask, and has only to be run, may come along
             if job is None:
                 self._jobs.put(None)  # for the next time, when it is all there is
                 break
