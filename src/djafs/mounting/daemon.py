@@ -51,7 +51,7 @@ FEWEST_DESCRIPTORS = 64
 """Open files without which it would not work; what is kept open adapts to fewer than the above."""
 
 _THREADS = 16
-"""Requests that may wait at once, for a sync that they share or for the disk."""
+"""Requests that may wait for the disk at once, beside those that share a sync."""
 
 _FLAGS = DEFAULT_FLAGS | InitFlag.HANDLE_KILLPRIV_V2 | InitFlag.EXPORT_SUPPORT
 
