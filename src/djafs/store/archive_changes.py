@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from djafs.disk import records
 from djafs.disk.batch import ContentRow, Packed
-from djafs.disk.index_writer import relocate
+from djafs.disk.relocation import relocate
 from djafs.extents import Extent
 from djafs.model import Inode, Part
 from djafs.store.tree import Tree

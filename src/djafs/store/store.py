@@ -141,7 +141,8 @@ class Store:
             problem = self.hot.check() or self.log.check()
         if problem:
             self.syncer.refuse_changes(
-                f"{problem}: run djafs validate -v; the store is read-only until it is mounted again"
+                f"{problem}: run djafs validate -v; "
+                "the store is read-only until it is mounted again"
             )
 
     def index_failed(self, error: Exception) -> None:
@@ -152,8 +153,8 @@ class Store:
         What is in memory goes on being served, and so does what other pages of the index hold.
         """
         what = (
-            f"{self.layout.index} is damaged ({error}): djafs validate -r makes it anew, and so does "
-            "the next mount; the store is read-only until then"
+            f"{self.layout.index} is damaged ({error}): djafs validate -r makes it anew, and so "
+            "does the next mount; the store is read-only until then"
         )
         if self.syncer.refuse_changes(what):
             self._index_has_failed = True
