@@ -7,19 +7,17 @@ records: whether an operation is allowed is decided before it is logged.
 
 from __future__ import annotations
 
-from collections.abc import Container
 from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
-from zlib import crc32
 
 from djafs.disk import rows, sqlite, states
 from djafs.disk.batch import Batch, ContentRow, PartClosed, Vacated
 from djafs.disk.index import Index
 from djafs.disk.lookup_line import Position
-from djafs.disk.rows import HASH_SHIFT
 from djafs.extents import PART
 from djafs.model import FIRST_COOKIE, LIVE_ROOT, Calendar, Dentry, Inode, Part
+from djafs.store.name_hashes import NameHashes
 from djafs.store.recent import Recent
 
 CACHE = 4096
@@ -28,32 +26,14 @@ CACHE = 4096
 PARTS = 64
 """Parts of large files kept in memory beside those that have just changed."""
 
-
 VACATED = 64
 """Names kept in memory that lost an open version a moment ago."""
-
-HASHES = 1 << 16
-"""Hashes of names kept in memory, to tell what is not in the index (some 8 MiB)."""
 
 ASKED = 256
 """Names that were looked up last, kept in memory with what was found."""
 
-
 AHEAD = 64
 """Names that are read ahead, where names are asked for in their order."""
-
-WORTH = 16
-"""Hashes of names that can be read, about, in the time of one question to the index."""
-
-
-class _Any:
-    """Contains everything: nothing is known about the names of a directory."""
-
-    def __contains__(self, item: object) -> bool:
-        return True
-
-
-_ANY = _Any()
 
 
 class Listed(NamedTuple):
@@ -91,9 +71,7 @@ class Tree:
         }
         self._cache: dict[int, Inode] = {}
         self._recent = Recent(index)
-        self._hashes: dict[int, set[int]] = {}
-        self._hashed = 0  # how many hashes that are
-        self._asked_in: dict[int, int] = {}  # directories, and how many names were asked for there
+        self._hashes = NameHashes(index)
         self._asked: dict[tuple[int, bytes], Dentry | None] = {}
         self._parts: dict[tuple[int, int], Part] = {}
         self._last = (0, 0)  # directory and cookie of the name last found in the index, or read
@@ -171,7 +149,10 @@ class Tree:
                 names = batch.names.get(parent)
                 if names is not None and name in names:
                     return names[name]
-        if crc32(name) >> HASH_SHIFT not in self._hashes_of(parent):
+        may = self._hashes.may_have(parent, name)
+        if may is None:
+            may = self._hashes.read(self.inode(parent), name, self.batch, self.frozen)
+        if not may:
             return None
         found = self.index.dentry(parent, name)
         if found is not None:
@@ -204,46 +185,6 @@ class Tree:
                     self._remember(inode)
                 self._asked[parent, name] = dentry
             self._last = parent, dentry.cookie
-
-    def _hashes_of(self, parent: int) -> Container[int]:
-        """Return the hashes of at least the names that the index has in a directory.
-
-        Spares a query for each name that is new, which is most of what is looked up in a
-        directory that is being filled.
-        """
-        found = self._hashes.get(parent)
-        if found is None:
-            inode = self.inode(parent)
-            if inode is None or not self._is_busy(inode):
-                return _ANY
-            found = self.index.name_hashes(parent)
-            for batch in (self.batch, self.frozen):
-                if batch is not None:  # the index will have them too
-                    found.update(map(rows.name_hash, batch.names.get(parent, ())))
-            while self._hashes and self._hashed + len(found) > HASHES:
-                self._forget_hashes(next(iter(self._hashes)))
-            self._hashes[parent] = found
-            self._hashed += len(found)
-        return found
-
-    def _forget_hashes(self, parent: int) -> None:
-        self._hashed -= len(self._hashes.pop(parent))
-
-    def _is_busy(self, directory: Inode) -> bool:
-        """Count a name that was asked for; return whether the directory's hashes are worth reading.
-
-        Reading them costs as much as several questions: for a few names at random, of directories
-        without number, it would be most of the work.
-        """
-        if directory.entries > HASHES // 4:
-            return False
-        asked = self._asked_in.pop(directory.ino, 0) + 1
-        if asked * WORTH >= directory.entries:
-            return True
-        if len(self._asked_in) >= ASKED:
-            del self._asked_in[next(iter(self._asked_in))]
-        self._asked_in[directory.ino] = asked
-        return False
 
     def entries(self, parent: int, after: int, limit: int, plus: bool) -> list[Listed]:
         """Return up to ``limit`` entries behind cookie ``after``, in order of their cookies."""
@@ -368,14 +309,7 @@ class Tree:
         if names is None:
             names = self.batch.names[parent] = {}
         names[name] = dentry
-        hashes = self._hashes.get(parent)
-        if hashes is not None:
-            before = len(hashes)
-            if before < HASHES // 4:
-                hashes.add(crc32(name) >> HASH_SHIFT)
-                self._hashed += len(hashes) - before
-            else:
-                self._forget_hashes(parent)
+        self._hashes.add(parent, name)
 
     def unbind(self, parent: int, name: bytes, dentry: Dentry) -> None:
         """Remove a name."""

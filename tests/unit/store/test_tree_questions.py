@@ -62,8 +62,8 @@ def test_new_names_of_a_directory_that_is_being_filled_are_not_asked_for(opened,
 
 
 def test_as_many_hashes_are_kept_as_there_is_room_for(opened, monkeypatch):
-    tree = opened.tree
-    monkeypatch.setattr("djafs.store.tree.HASHES", 4 * (NAMES + 2))
+    tree, hashes = opened.tree, opened.tree._hashes
+    monkeypatch.setattr("djafs.store.name_hashes.HASHES", 4 * (NAMES + 2))
     one, other = (opened.dentry(LIVE_ROOT, name).ino for name in (b"one", b"other"))
     most = 0
     for number in range(3 * NAMES):
@@ -73,7 +73,7 @@ def test_as_many_hashes_are_kept_as_there_is_room_for(opened, monkeypatch):
             assert tree.dentry(directory, b"second") is None  # now its hashes are read
             opened.create(directory, b"second", 0o100644, 0, 0)
             opened.create((one, other)[number % 2], b"new %d" % number, 0o100644, 0, 0)
-        assert tree._hashed == sum(map(len, tree._hashes.values()))
-        assert tree._hashed <= 4 * (NAMES + 2) + 4  # what is there grows with each name
-        most = max(most, len(tree._hashes))
+        assert hashes._count == sum(map(len, hashes._hashes.values()))
+        assert hashes._count <= 4 * (NAMES + 2) + 4  # what is there grows with each name
+        most = max(most, len(hashes._hashes))
     assert most > 10
