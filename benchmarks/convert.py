@@ -11,7 +11,6 @@ whatever else the machine does falls on all of them. The best round of each coun
 from __future__ import annotations
 
 import argparse
-import compileall
 import os
 import platform
 import random
@@ -24,9 +23,8 @@ from pathlib import Path
 
 import documents
 import packers
+import toolchain
 from packers import Packer, Result
-
-import djafs
 
 LARGE = 1 << 20
 """Bytes of a document of the large ones."""
@@ -238,7 +236,7 @@ def main() -> None:
     build = given.dir.resolve() / "convert"
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir(parents=True)
-    compileall.compile_dir(Path(djafs.__file__).parent, quiet=1)  # as an installation has it
+    toolchain.compile_djafs()
     present, left_out = packers.usable(given.peer)
     try:
         comparisons = [Comparison(tree) for tree in trees(build, given.files)]

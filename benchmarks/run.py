@@ -128,6 +128,7 @@ def missing(peer: peers.Peer) -> str | None:
 def measure_all(given: argparse.Namespace, names: list[str], kept: Path) -> None:
     """Run workloads one after the other, each on a disk of its own, and keep what they find."""
     settings = settings_from(given)
+    toolchain.compile_djafs()
     toolchain.client()
     toolchain.reader()
     present, left_out = available(peers.named(given.peer))

@@ -7,7 +7,9 @@ with ``libfuse3-dev``, and a virtual environment with pyfuse3. What cannot be bu
 
 from __future__ import annotations
 
+import compileall
 import gzip
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -192,3 +194,13 @@ def djafs() -> Path:
         if (place / "djafs").exists():
             return place / "djafs"
     return program("djafs")
+
+
+def compile_djafs() -> None:
+    """Have the modules of djafs compiled, as an installation has them.
+
+    Where the environment forbids Python to do so by itself, each start would compile all of them.
+    """
+    found = importlib.util.find_spec("djafs")
+    if found is not None and found.origin is not None:
+        compileall.compile_dir(Path(found.origin).parent, quiet=1)
