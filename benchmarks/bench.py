@@ -186,6 +186,10 @@ class Turn:
         return self.mounted()
 
 
+UNDISTURBED = ("--gc-interval", "86400", "--hot-cache-size", "4G")
+"""Options of djafs that keep it from packing."""
+
+
 def say(text: str) -> None:
     """Tell whoever waits where the run is."""
     print(text, file=sys.stderr, flush=True)

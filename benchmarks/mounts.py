@@ -103,9 +103,16 @@ def inherited(cores: Sequence[int] | None) -> Iterator[None]:
 
 
 def raise_file_limit() -> None:
-    """Allow as many open files as may be: a passthrough holds one for every inode in use."""
+    """Allow as many open files as may be: a passthrough holds one for every inode in use.
+
+    Only root may raise the hard limit.
+    """
+    most = int(Path("/proc/sys/fs/nr_open").read_text())
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for limit in (most, hard):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+            return
 
 
 @dataclass

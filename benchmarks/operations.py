@@ -6,7 +6,7 @@ import statistics
 
 import documents
 import measure
-from bench import Bench, Table, Turn, take_turns
+from bench import UNDISTURBED, Bench, Table, Turn, take_turns
 from measure import Load
 
 BLOCK = 12 * 1024
@@ -48,10 +48,11 @@ def operations(bench: Bench) -> None:
     warm_up = Load(settings.files * 5 // 4, blob, BLOCK)
     rows = {key: title.format(files=settings.files) for key, title in OPERATIONS.items()}
     for mode in settings.modes:
-        table = Table(f"operations-{mode}", f"Operations, {mode}", rows)
+        about = "djafs does not pack meanwhile: “Creating while packing runs” has that."
+        table = Table(f"operations-{mode}", f"Operations, {mode}", rows, about=about)
 
         def turn(turn: Turn, table: Table = table) -> None:
-            with turn.mounted() as where:
+            with turn.mounted(*UNDISTURBED) as where:
                 directory = measure.make_directory(where, "warm-up")
                 measure.run_client(where, directory, warm_up, 10**15, WARM_UP)
                 batches = []
@@ -86,11 +87,12 @@ def large_tree(bench: Bench) -> None:
         f"Many files in one tree, {mode}",
         rows,
         about="Nothing is removed in between, so every daemon knows all files in the end. "
-        "passthrough_ll as it comes keeps them in one list and walks it for each new file.",
+        "passthrough_ll as it comes keeps them in one list and walks it for each new file. djafs "
+        "does not pack meanwhile.",
     )
 
     def turn(turn: Turn) -> None:
-        with turn.mounted() as where:
+        with turn.mounted(*UNDISTURBED) as where:
             paths = [where.root / f"station-{number:04d}" for number in range(directories)]
             where.run(["mkdir", *paths])
             made = [

@@ -14,7 +14,7 @@ import measure
 import mounts
 import peers
 import toolchain
-from bench import Bench, Table, say
+from bench import UNDISTURBED, Bench, Table, say
 from measure import Load, Timing
 from mounts import Mounted
 
@@ -49,9 +49,8 @@ def beside_packing(bench: Bench) -> None:
         )
         bench.tables.append(table)
         say(table.title)
-        options = ("--gc-interval", "86400", "--hot-cache-size", "1G")
         for _ in range(bench.settings.in_mode(3, mode)):
-            with peers.fresh(peer, bench.scratch, bench.cores(mode), *options) as where:
+            with peers.fresh(peer, bench.scratch, bench.cores(mode), *UNDISTURBED) as where:
                 for column, timings in one_packing(where, load).items():
                     table.add_tail("create", column, timings)
                     table.add("p99", column, percentile(timings))
