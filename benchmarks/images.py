@@ -55,6 +55,10 @@ def make_tar(tree: Path, backing: Path) -> None:
     """Make a seekable ``.tar.zst`` with djafs, and index it as ratarmount does at a first mount."""
     store = backing / "store"
     make_store(tree, store)
+    merging = backing / "merging"
+    merging.mkdir()
+    for words in (("mount", store), ("gc", "--compact"), ("umount",)):
+        fill(toolchain.djafs(), *words, merging)
     archives = sorted((store / "archives").glob("*.tar.zst"))
     if len(archives) != 1:
         raise mounts.MountError(f"{len(archives)} archives: the tree is too large for one")
