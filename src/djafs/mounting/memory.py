@@ -10,7 +10,9 @@ from __future__ import annotations
 import ctypes
 
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h
-_LARGE = 128 << 10  # bytes from which a block is mapped by itself, and given back when freed
+# Bytes from which a block is mapped by itself, and given back when freed. Inflated frames stay
+# below it: to map 256 KiB costs 64 page faults, as much as to inflate them.
+_LARGE = 320 << 10
 
 _libc = ctypes.CDLL(None)
 
