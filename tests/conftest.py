@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -23,7 +24,12 @@ MountStore = Callable[..., Mount]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Clear what earlier runs left, before pytest walks into it to remove old directories."""
+    """Clear what earlier runs left, before pytest walks into it to remove old directories.
+
+    And have commands that tests start end with Ctrl-C, whoever started the tests: a shell that
+    runs them in the background has them ignore it, and ignoring is inherited.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     chosen = session.config.option.basetemp
     clear_leftovers(str(chosen) if chosen else tempfile.gettempdir())
 
