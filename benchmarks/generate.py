@@ -29,8 +29,11 @@ PER_DIRECTORY = 1000
 DIRECTORIES = 100
 """Directories of files in each station: no directory is larger than :data:`PER_DIRECTORY`."""
 
-BATCH = 16_384
-"""Changes after which the index is brought up to date, as convert does it."""
+BATCH = 8_192
+"""Changes after which the index is brought up to date, as convert does it.
+
+Nobody else does that here, and with twice as many pending the store waits for it.
+"""
 
 FIRST = int(documents.FIRST_DAY.timestamp())
 DAY = 86_400
