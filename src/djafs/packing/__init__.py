@@ -6,6 +6,7 @@ In reading order:
 - ``pieces``: reads the content of an item, wherever it lies now.
 - ``pack``: the ordered steps from a plan to an archive that has been read back.
 - ``wire``: how plan and result travel between daemon and packer.
+- ``child``, ``asked``: what processes do that another one has started, or has asked something.
 - ``worker``: the packer, a process of its own.
 - ``packer``: the daemon's side of it.
 

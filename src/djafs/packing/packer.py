@@ -39,10 +39,22 @@ def default_threads() -> int:
     return min(processors, _MOST_THREADS) if processors > 1 else 0
 
 
-def environment() -> dict[str, str]:
-    """Let a process of ours import what this one imports, wherever it is started."""
+def start(command: list[str], *, stdin: int, stderr: int | IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start a process of ours (``child``), which answers on its stdout (raises OSError).
+
+    It can import what this one imports, wherever it is started.
+    """
     path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
-    return {**os.environ, "PYTHONPATH": path}
+    return subprocess.Popen(
+        [*command, str(os.getpid())],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        bufsize=0,
+        cwd="/",
+        env={**os.environ, "PYTHONPATH": path},
+        start_new_session=True,  # a terminal's Ctrl-C is for this process to handle
+    )
 
 
 class Packer:
@@ -149,16 +161,7 @@ class Packer:
             if self._killed:
                 raise PackingCancelledError("packing was stopped")
             try:
-                self._process = subprocess.Popen(
-                    [*command, str(os.getpid())],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=stderr,
-                    bufsize=0,
-                    cwd="/",
-                    env=environment(),
-                    start_new_session=True,  # a terminal's Ctrl-C is for the daemon to handle
-                )
+                self._process = start(command, stdin=subprocess.PIPE, stderr=stderr)
             except OSError as error:
                 raise PackingError(f"the packer cannot be started: {error.strerror}") from error
             return self._process

@@ -7,17 +7,14 @@ whole archive, and starts ``par2``, at low priority and until its parent ends.
 
 from __future__ import annotations
 
-import os
 import sys
-
-import setproctitle
 
 from djafs.disk import archive_metadata, parity
 from djafs.disk.host import Host, no_follow
 from djafs.disk.layout import Layout
-from djafs.errors import ArchiveDamageError, DjafsError
-from djafs.packing import wire
-from djafs.packing.worker import NAME, NICE, answer, end_with_parent
+from djafs.errors import ArchiveDamageError
+from djafs.packing import child
+from djafs.packing.asked import answer
 
 
 def make(
@@ -45,19 +42,10 @@ def make(
 
 def main() -> int:
     """Run as the daemon's child, and write one message to stdout."""
-    if len(sys.argv) != 7:
-        print(f"{NAME}: started by djafs itself, not by hand", file=sys.stderr)
-        return 16
-    root, number, percent, threads, workspace, parent = sys.argv[1:]
-    end_with_parent(int(parent))
-    setproctitle.setproctitle(NAME)
-    os.nice(NICE)
-    try:
-        made = make(Layout(root), int(number), int(percent), workspace, int(threads))
-        message = wire.encode("made", made)
-    except (DjafsError, OSError) as error:
-        message = wire.encode("error", str(error), 0)
-    return answer(message)
+    root, number, percent, threads, workspace = child.begin(5)
+    return answer(
+        "made", lambda: make(Layout(root), int(number), int(percent), workspace, int(threads))
+    )
 
 
 if __name__ == "__main__":

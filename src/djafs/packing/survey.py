@@ -8,19 +8,15 @@ clone carries across meanwhile is for the caller to note.
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
-
-import setproctitle
 
 from djafs.disk import rows, sqlite, states
 from djafs.disk.index import Index
 from djafs.disk.layout import Layout
-from djafs.errors import DjafsError
 from djafs.extents import Extent
-from djafs.packing import wire
-from djafs.packing.worker import NAME, NICE, answer, end_with_parent
+from djafs.packing import child
+from djafs.packing.asked import answer
 
 PAGE = 4096
 """Rows read in one transaction."""
@@ -80,18 +76,12 @@ def survey(db: sqlite.Connection) -> Reached:
 
 def main() -> int:
     """Run as the daemon's child, and write one message to stdout."""
-    if len(sys.argv) != 3:
-        print(f"{NAME}: started by djafs itself, not by hand", file=sys.stderr)
-        return 16
-    end_with_parent(int(sys.argv[2]))
-    setproctitle.setproctitle(NAME)
-    os.nice(NICE)
-    try:
-        index = Index.open_read_only(Layout(sys.argv[1]))
-        message = wire.encode("reached", bytes(survey(index.connection).bits))
-    except (DjafsError, sqlite.Error) as error:
-        message = wire.encode("error", str(error), 0)
-    return answer(message)
+    (root,) = child.begin(1)
+
+    def reached() -> bytes:
+        return bytes(survey(Index.open_read_only(Layout(root)).connection).bits)
+
+    return answer("reached", reached)
 
 
 if __name__ == "__main__":

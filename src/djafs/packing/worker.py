@@ -8,49 +8,16 @@ nothing in the store but the draft of its archive.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
 from typing import BinaryIO
 
-import setproctitle
-
 from djafs.disk.layout import Layout
 from djafs.errors import DjafsError
-from djafs.packing import wire
+from djafs.packing import child, wire
 from djafs.packing.pack import Known, pack
-
-NAME = "djafs-packer"
-"""What ps(1) shows."""
-
-NICE = 10
-"""How much lower the priority is than that of the daemon."""
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-
-
-def end_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the thread that started it ends.
-
-    Killed rather than asked: a packer that outlives its daemon must not remove or write a
-    draft that the next daemon's packer has begun under the same name. Ends it at once if process
-    ``parent`` is gone already.
-    """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def answer(message: bytes) -> int:
-    """Write the one message of a process that was asked something; return its exit status."""
-    try:
-        with os.fdopen(1, "wb") as target:
-            target.write(message)
-    except BrokenPipeError:
-        pass  # the daemon does not want the result any more
-    return 0
 
 
 def serve(source: BinaryIO, target: BinaryIO, open_finder: Callable[[Layout], Known]) -> int:
@@ -77,14 +44,9 @@ def _none_known(_: bytes) -> None:
 
 def main() -> int:
     """Run as the daemon's child, whose process id is the only argument."""
-    if len(sys.argv) != 2:
-        print(f"{NAME}: started by djafs itself, not by hand", file=sys.stderr)
-        return 16
+    child.begin(0)
     from djafs.disk.index import open_content_finder  # noqa: PLC0415
 
-    end_with_parent(int(sys.argv[1]))
-    setproctitle.setproctitle(NAME)
-    os.nice(NICE)
     # Whatever prints goes to stderr; stdout carries nothing but messages.
     target = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

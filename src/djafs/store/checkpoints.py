@@ -8,23 +8,20 @@ covers, is for the daemon (djafs.store.log_keeper).
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from typing import NamedTuple
 
-import setproctitle
-
-from djafs.disk import checkpoint, lookup_reader, lookup_segments, sqlite
+from djafs.disk import checkpoint, lookup_reader, lookup_segments
 from djafs.disk.host import Host
 from djafs.disk.index import Index
 from djafs.disk.index_writer import IndexWriter
 from djafs.disk.layout import INDEX_SUFFIXES, Layout
 from djafs.disk.log_closing import drop_from_memory, write_compressed
 from djafs.disk.lookup_line import START, Position
-from djafs.errors import DjafsError, LookupLogDamageError
+from djafs.errors import LookupLogDamageError
 from djafs.model import Calendar
-from djafs.packing import wire
-from djafs.packing.worker import NAME, NICE, end_with_parent
+from djafs.packing import child
+from djafs.packing.asked import answer
 from djafs.store.identity import read_identity
 from djafs.store.replaying import replay
 from djafs.store.tree import Tree
@@ -124,22 +121,14 @@ def _empty(index: Index) -> None:
 
 def main() -> int:
     """Run as the daemon's child, and write one message to stdout."""
-    if len(sys.argv) != 4:
-        print(f"{NAME}: started by djafs itself, not by hand", file=sys.stderr)
-        return 16
-    end_with_parent(int(sys.argv[3]))
-    setproctitle.setproctitle(NAME)
-    os.nice(NICE)
-    layout = Layout(sys.argv[1])
-    try:
+    root, segment = child.begin(2)
+    layout = Layout(root)
+
+    def made() -> object:
         identity = read_identity(layout)
-        calendar = Calendar(identity.zone())
-        message = wire.encode("made", make(layout, identity.id, calendar, int(sys.argv[2])))
-    except (DjafsError, sqlite.Error, OSError) as error:
-        message = wire.encode("error", str(error), 0)
-    with contextlib.suppress(BrokenPipeError), os.fdopen(1, "wb") as target:
-        target.write(message)
-    return 0
+        return make(layout, identity.id, Calendar(identity.zone()), int(segment))
+
+    return answer("made", made)
 
 
 if __name__ == "__main__":

@@ -11,18 +11,16 @@ import contextlib
 import os
 import sys
 
-import setproctitle
-
 from djafs.disk import lookup_reader, sqlite
 from djafs.disk.host import Host
 from djafs.disk.index import Index
 from djafs.disk.index_writer import IndexWriter
 from djafs.disk.layout import INDEX_SUFFIXES, Layout
 from djafs.disk.lookup_line import Position
-from djafs.errors import DjafsError, LookupLogDamageError
+from djafs.errors import LookupLogDamageError
 from djafs.model import Calendar
-from djafs.packing import wire
-from djafs.packing.worker import NAME, NICE, end_with_parent
+from djafs.packing import child
+from djafs.packing.asked import answer
 from djafs.store.checkpoints import rebuild
 from djafs.store.identity import read_identity
 from djafs.store.replaying import replay
@@ -102,22 +100,14 @@ def remove_draft(host: Host, layout: Layout) -> None:
 
 def main() -> int:
     """Run as the daemon's child, and write one message to stdout."""
-    if len(sys.argv) != 3:
-        print(f"{NAME}: started by djafs itself, not by hand", file=sys.stderr)
-        return 16
-    end_with_parent(int(sys.argv[2]))
-    setproctitle.setproctitle(NAME)
-    os.nice(NICE)
-    layout = Layout(sys.argv[1])
-    try:
+    (root,) = child.begin(1)
+    layout = Layout(root)
+
+    def made() -> int:
         identity = read_identity(layout)
-        calendar = Calendar(identity.zone())
-        message = wire.encode("made", make(layout, identity.id, calendar, Host()))
-    except (DjafsError, sqlite.Error, OSError) as error:
-        message = wire.encode("error", str(error), 0)
-    with contextlib.suppress(BrokenPipeError), os.fdopen(1, "wb") as target:
-        target.write(message)
-    return 0
+        return make(layout, identity.id, Calendar(identity.zone()), Host())
+
+    return answer("made", made)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import contextlib
 import os
 import select
 import socket
-import subprocess
 import sys
 import tempfile
 from collections import deque
@@ -23,7 +22,7 @@ from djafs.disk.archive_metadata import ArchiveMetadata
 from djafs.disk.layout import Layout
 from djafs.errors import PackingError
 from djafs.packing import wire
-from djafs.packing.packer import environment, obituary
+from djafs.packing.packer import obituary, start
 from djafs.tools.convert.contents import Contents, Draft, WriteError
 from djafs.tools.convert.options import Options
 from djafs.tools.convert.reading import Reader
@@ -151,18 +150,9 @@ class ProcessFeed:
         """Start the process; :meth:`begin` gives it work."""
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
-        command = [sys.executable, "-m", "djafs.tools.convert.worker", str(os.getpid())]
+        command = [sys.executable, "-m", "djafs.tools.convert.worker"]
         with theirs:
-            self._process = subprocess.Popen(
-                command,
-                stdin=theirs.fileno(),
-                stdout=subprocess.PIPE,
-                stderr=self._stderr,
-                bufsize=0,
-                cwd="/",
-                env=environment(),
-                start_new_session=True,  # a terminal's Ctrl-C is for this process to handle
-            )
+            self._process = start(command, stdin=theirs.fileno(), stderr=self._stderr)
         assert self._process.stdout is not None
         self._answers = self._process.stdout.fileno()
         _widen(self._answers)

@@ -17,13 +17,11 @@ from concurrent.futures import Future
 from typing import Any
 
 import msgspec
-import setproctitle
 
 from djafs.disk.archive_metadata import ArchiveMetadata
 from djafs.disk.host import Host
 from djafs.disk.layout import Layout
-from djafs.packing import wire
-from djafs.packing.worker import end_with_parent
+from djafs.packing import child, wire
 from djafs.tools.convert.contents import Contents, Draft, WriteError
 from djafs.tools.convert.feed import COLLECT, Begin
 from djafs.tools.convert.reading import Reader
@@ -128,11 +126,7 @@ def serve(requests: Requests, answers: Answers) -> None:
 
 def main() -> int:
     """Run as the child of a conversion, whose process id is the only argument."""
-    if len(sys.argv) != 2:
-        print(f"{NAME}: started by djafs itself, not by hand", file=sys.stderr)
-        return 16
-    end_with_parent(int(sys.argv[1]))
-    setproctitle.setproctitle(NAME)
+    child.begin(0, NAME, nice=0)
     gc.set_threshold(COLLECT)
     answers = Answers(os.dup(1))
     os.dup2(2, 1)  # whatever prints goes to stderr; stdout carries nothing but messages

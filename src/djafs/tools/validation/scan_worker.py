@@ -11,12 +11,10 @@ from __future__ import annotations
 import os
 import sys
 
-import setproctitle
-
 from djafs.disk.archive_scan import ArchiveScan
 from djafs.disk.layout import Layout, numbers
 from djafs.errors import ArchiveDamageError
-from djafs.packing.worker import end_with_parent
+from djafs.packing import child
 from djafs.tools.validation.scans import MEMBER, NUMBER, Whole, path_of, stamp_of
 
 NAME = "djafs-validate"
@@ -38,12 +36,7 @@ def scan(archive: str, target: str) -> None:
 
 def main() -> int:
     """Run as the child of a check."""
-    if len(sys.argv) != 4:
-        print(f"{NAME}: started by djafs itself, not by hand", file=sys.stderr)
-        return 16
-    root, directory, parent = sys.argv[1:]
-    end_with_parent(int(parent))
-    setproctitle.setproctitle(NAME)
+    root, directory = child.begin(2, NAME, nice=0)
     layout = Layout(root)
     for number in numbers(layout.archives, "tar.zst"):
         target = path_of(directory, number)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from djafs.disk.archive_scan import ScannedMember
 from djafs.disk.layout import Layout
-from djafs.packing.packer import environment
+from djafs.packing.packer import start
 
 WORTH = 2 << 20
 """Bytes of archives for which another process is worth its start, which takes about 0.1 s."""
@@ -83,17 +83,12 @@ class Scans:
         if len(os.sched_getaffinity(0)) < 2 or not _is_worth_it(layout):
             return
         os.mkdir(directory)
-        arguments = [os.path.abspath(layout.root), directory, str(os.getpid())]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "djafs.tools.validation.scan_worker", *arguments],
+        worker = [sys.executable, "-m", "djafs.tools.validation.scan_worker"]
+        # What it cannot do is done here: what it says about that is of no use.
+        self._process = start(
+            [*worker, os.path.abspath(layout.root), directory],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            # What it cannot do is done here: what it says about that is of no use.
             stderr=subprocess.DEVNULL,
-            bufsize=0,
-            cwd="/",
-            env=environment(),
-            start_new_session=True,  # a terminal's Ctrl-C is for this process to handle
         )
 
     def of(self, number: int) -> Scanned | None:
