@@ -72,7 +72,7 @@ def look(path: Path, now: int = NOON + DAY) -> Contents:
         if entry.inode is None or not entry.inode.is_regular:
             continue
         try:
-            found.live[entry.name] = store.read(entry.ino, 0, entry.inode.size)
+            found.live[entry.name] = store.reads.live(entry.ino, 0, entry.inode.size)
         except DamageError:
             found.lost.add(entry.name)
     store.syncer.flush()
@@ -80,7 +80,7 @@ def look(path: Path, now: int = NOON + DAY) -> Contents:
         for entry in store.snapshots.entries(ROOT, None, 10_000, day):
             if entry.inode.is_regular:
                 try:
-                    content = store.read_past(entry.inode, day, 0, entry.inode.size)
+                    content = store.reads.past(entry.inode, 0, entry.inode.size)
                     found.past[day, entry.name] = content
                 except DamageError:
                     found.lost.add(entry.name)

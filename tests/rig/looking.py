@@ -82,7 +82,7 @@ def _past(store: Store, directory: int, path: bytes, day: int, seen: Seen) -> No
     for name, inode, _ in entries:
         below = path + b"/" + name
         try:
-            seen[below] = _shown(inode, store.read_past(inode, day, 0, inode.size))
+            seen[below] = _shown(inode, store.reads.past(inode, 0, inode.size))
         except (DamageError, sqlite.Error) as error:
             _must_be_damage(error)
             seen[below] = EIO

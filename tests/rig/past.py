@@ -185,7 +185,7 @@ class Past:
         kind = TYPES[stat.S_IFMT(inode.mode)]
         content = b""
         if kind == "file" and inode.size:
-            content = self.store.read_past(inode, day, 0, inode.size)
+            content = self.store.reads.past(inode, 0, inode.size)
         elif kind == "symlink":
             content = inode.target or b""
         return Shown(kind, inode.mode & 0o7777, inode.uid, inode.mtime, content, inode.xattrs or {})

@@ -235,7 +235,7 @@ def content_of(store: Store) -> State:
     with store.guard:
         entries = store.tree.entries(ROOT, 0, 10_000, plus=True)
     return {
-        entry.name: store.read(entry.ino, 0, entry.inode.size)
+        entry.name: store.reads.live(entry.ino, 0, entry.inode.size)
         for entry in entries
         if entry.inode is not None
     }

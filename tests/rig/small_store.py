@@ -163,7 +163,7 @@ class SmallStore:
         with store.guard:
             entries = store.tree.entries(ROOT, 0, 10_000, plus=True)
         return {
-            entry.name: store.read(entry.ino, 0, entry.inode.size)
+            entry.name: store.reads.live(entry.ino, 0, entry.inode.size)
             for entry in entries
             if entry.inode is not None and entry.inode.is_regular
         }
@@ -176,7 +176,7 @@ class SmallStore:
             for entry in store.snapshots.entries(ROOT, None, 10_000, day):
                 if entry.inode.is_regular:
                     state = entry.inode
-                    found[day, entry.name] = store.read_past(state, day, 0, state.size)
+                    found[day, entry.name] = store.reads.past(state, 0, state.size)
         return found
 
     def tables(self) -> dict[str, list[tuple[object, ...]]]:

@@ -108,7 +108,7 @@ class ArchiveReader:
         offset = self.table.file[-1]
         return self._pread(offset, self.size - offset)
 
-    def inflate(self, number: int, frame: bytes) -> bytes:
+    def inflate(self, number: int, frame: bytes | bytearray) -> bytes:
         """Inflate what :meth:`compressed` returned for frame ``number``.
 
         Nothing larger than the seek table says is ever allocated. Raises ArchiveDamageError if
@@ -153,6 +153,19 @@ class ArchiveReader:
         if at + length <= table.tar[first + 1]:
             return range(first, first + 1)
         return range(first, table.frame_at(at + length - 1) + 1)
+
+    def frame_now(self, number: int) -> bytes | None:
+        """Return what :meth:`frame` does if the kernel has it in memory, else None.
+
+        Never waits for the disk. Raises ArchiveDamageError.
+        """
+        offset = self.table.file[number]
+        buffer = bytearray(self.table.file[number + 1] - offset)
+        try:
+            found = os.preadv(self._descriptor, [buffer], offset, os.RWF_NOWAIT)
+        except OSError:  # EAGAIN, or EOPNOTSUPP: whoever may wait finds out what is wrong
+            return None
+        return self.inflate(number, buffer) if found == len(buffer) else None
 
     def cut(self, frames: Sequence[bytes], first: int, at: int, length: int) -> bytes:
         """Cut the range out of its inflated frames, of which ``first`` is the first's number."""
@@ -236,10 +249,11 @@ class Archives:
         ]
         return reader.cut(frames, numbers[0], at, length)
 
-    def cached(self, archive: int, at: int, length: int) -> bytes | None:
+    def cached(self, archive: int, at: int, length: int, *, inflate: bool = False) -> bytes | None:
         """Return what :meth:`read` would if it is all in memory, else None. Never blocks.
 
-        Raises ArchiveDamageError if the archive, being open, has no such bytes.
+        ``inflate``: in the kernel's memory is near enough, for a single frame. Raises
+        ArchiveDamageError if the archive, being open, has no such bytes, or is damaged there.
         """
         if not length:
             return b""
@@ -251,7 +265,10 @@ class Archives:
         for number in numbers:
             frame = self._cache.get((archive, number))
             if frame is None:
-                return None
+                frame = reader.frame_now(number) if inflate and len(numbers) == 1 else None
+                if frame is None:
+                    return None
+                self._cache.keep((archive, number), frame)
             frames.append(frame)
         return reader.cut(frames, numbers[0], at, length)
 

@@ -69,10 +69,16 @@ class FrameCache:
             return
         with self._lock:
             del self._coming[key]
-            self._keep(key, frame)
+        self.keep(key, frame)
         coming.set_result(frame)
 
-    def _keep(self, key: FrameKey, frame: bytes) -> None:
+    def keep(self, key: FrameKey, frame: bytes) -> None:
+        """Keep a frame that was inflated elsewhere, unless it is here already."""
+        with self._lock:
+            if key not in self._frames:
+                self._add(key, frame)
+
+    def _add(self, key: FrameKey, frame: bytes) -> None:
         if len(frame) + OVERHEAD > self.budget:
             return
         self._frames[key] = frame

@@ -1,7 +1,7 @@
 """The conversation with the kernel: one thread reads requests, answers them, and reads on.
 
 :class:`Server` joins the parts: :mod:`~djafs.fuse.negotiation` for INIT,
-:mod:`~djafs.fuse.operations` for what a request means, a
+:mod:`~djafs.fuse.vigil` for waiting, :mod:`~djafs.fuse.operations` for what a request means, a
 :class:`~djafs.fuse.handler.Handler` for what it does, :mod:`~djafs.fuse.pool` for what may block,
 :mod:`~djafs.fuse.delays` for what is answered later, :mod:`~djafs.fuse.rounds` for what many wait
 for together, :mod:`~djafs.fuse.notifications` for what the
@@ -28,10 +28,11 @@ from djafs.fuse.pool import Pool
 from djafs.fuse.replies import Reply, failure, nothing
 from djafs.fuse.rounds import Rounds, write_at_once
 from djafs.fuse.values import Deferred, InitInfo, Request
+from djafs.fuse.vigil import Vigil
 from djafs.fuse.wire import Opcode
 
 #: Reading the device again is all there is to do: a signal, or a request withdrawn by its caller.
-_READ_AGAIN = {errno.EINTR, errno.EAGAIN, errno.ENOENT}
+_READ_AGAIN = {errno.EINTR, errno.ENOENT}
 #: The filesystem was unmounted, or its connection aborted (FUSE_ABORT_ERROR).
 _GONE = {errno.ENODEV, errno.ECONNABORTED}
 _LARGEST_ERRNO = 511
@@ -108,7 +109,7 @@ class Server(Notifier):
 
     # --- the loop -------------------------------------------------------------------------------
 
-    def _answer(self) -> None:  # noqa: C901
+    def _answer(self) -> None:  # noqa: C901, PLR0912
         """Read and answer until the end.
 
         All that happens for each request stands here, without further calls: they are what an
@@ -118,10 +119,14 @@ class Server(Notifier):
         buffers = [buffer]
         readv, write, unpack = os.readv, os.write, wire.REQUEST_HEADER.unpack_from
         smallest_message = wire.REQUEST_HEADER.size
+        wait = Vigil(descriptor).wait
         request = Request()
         while True:
             try:
                 length = readv(descriptor, buffers)
+            except BlockingIOError:
+                wait()
+                continue
             except OSError as error:
                 if self._is_over(error):
                     return

@@ -14,6 +14,7 @@ from djafs.mounting.answers import refuse
 from djafs.mounting.live import LiveOperations
 from djafs.mounting.pressure import Pressure
 from djafs.mounting.privileges import bare_mode
+from djafs.mounting.reading import Reading
 from djafs.store.store import Store
 
 BLOCK = 4096
@@ -23,18 +24,17 @@ BLOCK = 4096
 class ContentOperations:
     """The operations on the content of live inodes."""
 
-    def __init__(self, store: Store, live: LiveOperations, pressure: Pressure) -> None:
+    def __init__(
+        self, store: Store, live: LiveOperations, reading: Reading, pressure: Pressure
+    ) -> None:
         self._store = store
         self._live = live
+        self._reading = reading
         self._pressure = pressure
 
     def read(self, request: Request, offset: int, size: int) -> bytes | Deferred:
         """Read content; from an archive that is not in memory off the answering thread."""
-        ino = request.nodeid
-        data = self._store.read_now(self._live.inode(ino), offset, size)
-        if data is None:
-            return Deferred(lambda: self._store.read(ino, offset, size))
-        return data
+        return self._reading.live(request, self._live.inode(request.nodeid), offset, size)
 
     def write(
         self, request: Request, offset: int, data: memoryview, write_flags: int

@@ -32,6 +32,7 @@ from djafs.mounting.names import NameOperations
 from djafs.mounting.nodes import MOUNT_ROOT, PAST
 from djafs.mounting.past import PastOperations
 from djafs.mounting.pressure import Pressure
+from djafs.mounting.reading import Reading
 from djafs.mounting.xattrs import XattrOperations
 from djafs.store.store import Store
 
@@ -55,8 +56,9 @@ class DjafsHandler(Handler):
         self._live = LiveOperations(store)
         self._names = NameOperations(store, self._live)
         self._listing = ListingOperations(store, self._live)
-        self._content = ContentOperations(store, self._live, pressure)
-        self._past = PastOperations(store, self._live)
+        reading = Reading(store.reads)
+        self._content = ContentOperations(store, self._live, reading, pressure)
+        self._past = PastOperations(store, self._live, reading)
         self._xattrs = XattrOperations(store, self._live)
 
     def init(self, info: InitInfo) -> None:

@@ -32,6 +32,7 @@ from djafs.model import LIVE_ROOT, Inode
 from djafs.mounting.answers import NAME_MAX, attributes_of, refuse
 from djafs.mounting.live import LiveOperations
 from djafs.mounting.nodes import MOUNT_ROOT, PAST
+from djafs.mounting.reading import Reading
 from djafs.store.snapshots import Found, Place
 from djafs.store.store import Store
 
@@ -92,9 +93,10 @@ class _Listing:
 class PastOperations:
     """The operations on nodes that are not inodes of the live tree."""
 
-    def __init__(self, store: Store, live: LiveOperations) -> None:
+    def __init__(self, store: Store, live: LiveOperations, reading: Reading) -> None:
         self._store = store
         self._live = live
+        self._reading = reading
         self._born = time.time_ns()
         self._nodes: dict[int, _Node] = {SNAPSHOTS: _Node(Virtual(()))}
         self._numbers: dict[object, int] = {Virtual(()): SNAPSHOTS}
@@ -347,16 +349,8 @@ class PastOperations:
         if day == LATEST:
             current = self._store.inode(state.ino)
             if current is not None and current.nlink:
-                ino = state.ino
-                data = self._store.read_now(current, offset, size)
-                if data is None:
-                    return Deferred(lambda: self._store.read(ino, offset, size))
-                return data
-            day = self._today()
-        data = self._store.read_past_now(state, offset, size)
-        if data is None:
-            return Deferred(lambda: self._store.read_past(state, day, offset, size))
-        return data
+                return self._reading.live(request, current, offset, size)
+        return self._reading.past(request, state, offset, size)
 
     def lseek(self, request: Request, offset: int, whence: int) -> int:
         """Take files of the past as all data, as lseek(2) allows."""

@@ -104,15 +104,18 @@ class ContentReader:
             raise ArchiveDamageError(f"content {base} is in no archive; run djafs validate -v")
         return ArchivedPiece(length, content.archive, content.at + at)
 
-    def read_now(self, pieces: list[Piece]) -> bytes | None:
-        """Return the bytes of ``pieces`` if no archive has to be read for them, else None."""
+    def read_now(self, pieces: list[Piece], *, inflate: bool = False) -> bytes | None:
+        """Return the bytes of ``pieces`` if no archive has to be read for them, else None.
+
+        ``inflate``: nor if one has, but the kernel has that in memory.
+        """
         found = []
         for piece in pieces:
             if isinstance(piece, HotPiece):
                 _, segment, at, base, span, crcs = piece
                 found.append(self.hot.read(segment, at, piece.length, base, span, crcs))
             elif isinstance(piece, ArchivedPiece):
-                data = self.archives.cached(piece.archive, piece.at, piece.length)
+                data = self.archives.cached(piece.archive, piece.at, piece.length, inflate=inflate)
                 if data is None:
                     return None
                 found.append(data)

@@ -22,17 +22,16 @@ from djafs.disk.layout import Layout
 from djafs.disk.lookup_line import START, Position
 from djafs.disk.lookup_log import LookupLog
 from djafs.disk.records import text_of
-from djafs.errors import DamageError
-from djafs.extents import PART, Extent, Piece
+from djafs.extents import Extent
 from djafs.model import LIVE_ROOT, Calendar, Dentry, Inode
 from djafs.store.content import ContentReader
 from djafs.store.opening import Taken, take
+from djafs.store.reads import Reads
 from djafs.store.recorder import Recorder
 from djafs.store.replaying import apply_log
 from djafs.store.snapshots import Snapshots
 from djafs.store.space import RECORD, Space
 from djafs.store.syncer import Syncer
-from djafs.store.tree import parts_of
 
 _log = logging.getLogger("djafs.store")
 
@@ -74,6 +73,7 @@ class Store:
             host, self.guard, self.hot, self.log, self.tree, recovered.writer, clock,
             self.space.release,
         )  # fmt: skip
+        self.reads = Reads(self.guard, self.tree, self.content, self.snapshots, self.syncer)
         self._index_has_failed = False
         self._recorder = Recorder(self.log, self.tree, self.space, self.syncer)
 
@@ -225,78 +225,9 @@ class Store:
         """Return how many bytes of a file in several parts are no hole."""
         return self.content.stored(inode)
 
-    def read_now(self, inode: Inode, offset: int, size: int) -> bytes | None:
-        """Return the bytes of a range if they are at hand, None if :meth:`read` has to be used."""
-        try:
-            return self.content.read_now(self.content.pieces(inode, offset, size))
-        except DamageError:
-            return None
-
-    def read(self, ino: int, offset: int, size: int) -> bytes:
-        """Return a range of a live file. Called without the guard; may read the disk.
-
-        Raises DamageError when what the store holds is not what was written.
-        """
-        pieces = self._pieces(ino, offset, size)
-        while True:
-            try:
-                return self.content.read(pieces)
-            except DamageError:
-                # Packing may have moved the content, and removed what it lay in.
-                again = self._pieces(ino, offset, size)
-                if again == pieces:
-                    raise
-                pieces = again
-
     def seek(self, inode: Inode, offset: int, *, data: bool) -> int | None:
         """Return where the next data (or hole) of a file from ``offset`` on begins, if any."""
         return self.content.seek(inode, offset, data=data)
-
-    def read_past(self, state: Inode, day: int, offset: int, size: int) -> bytes:
-        """Return a range of a state that a snapshot showed at the end of ``day``.
-
-        Called without the guard, with the index up to date. Raises DamageError.
-        """
-        size = min(size, state.size - offset)
-        pieces = self._past_pieces(state, offset, size)
-        while True:
-            try:
-                return self.content.read(pieces)
-            except DamageError:
-                # Packing may have moved the content; ask for the state as it is stored now.
-                self.syncer.catch_up()
-                fresh = self.snapshots.version(state)
-                if fresh is None:  # no snapshot shows it any more
-                    raise OSError(errno.ESTALE, os.strerror(errno.ESTALE)) from None
-                again = self._past_pieces(fresh, offset, size)
-                if again == pieces:
-                    raise
-                pieces = again
-
-    def read_past_now(self, state: Inode, offset: int, size: int) -> bytes | None:
-        """Return what :meth:`read_past` would if it is at hand, and in the first part."""
-        size = min(size, state.size - offset)
-        if size <= 0:
-            return b""
-        if offset + size > PART:
-            return None
-        try:
-            return self.content.read_now(self.content.locate(state.extents, offset, size))
-        except DamageError:
-            return None
-
-    def _past_pieces(self, state: Inode, offset: int, size: int) -> list[Piece]:
-        found: list[Piece] = []
-        for number, begin, length in parts_of(offset, max(size, 0)):
-            extents = self.snapshots.extents(state, number)
-            with self.guard:
-                found += self.content.locate(extents, begin, length)
-        return found
-
-    def _pieces(self, ino: int, offset: int, size: int) -> list[Piece]:
-        with self.guard:
-            inode = self.tree.inode(ino)
-            return self.content.pieces(inode, offset, size) if inode else []
 
     # Changing
 

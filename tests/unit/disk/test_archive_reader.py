@@ -1,10 +1,12 @@
 """Reading archives at random: the right bytes, or a named error; never other bytes."""
 
+import errno
 import os
 import random
 import resource
 import threading
 from array import array
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -78,6 +80,67 @@ def test_cached_answers_only_from_memory(layout: Layout, monkeypatch: pytest.Mon
     assert archives.cached(1, big.at, 10) == CONTENTS[4][1][:10]
     assert archives.cached(1, big.at, big.size) is None  # only its first frame is here
     assert archives.cached(1, 0, 0) == b""
+    archives.close()
+
+
+@pytest.fixture
+def opened(layout: Layout) -> Iterator[tuple[Archives, list[Member]]]:
+    """An archive that is open, of which no frame is in memory."""
+    members = write(layout.archive(1))
+    archives = Archives(layout)
+    archives.reader(1)
+    yield archives, members
+    archives.close()
+
+
+def test_a_frame_that_the_kernel_has_is_inflated_at_once(
+    opened: tuple[Archives, list[Member]], monkeypatch: pytest.MonkeyPatch
+):
+    archives, members = opened
+    small, big = members[2], members[4]
+    monkeypatch.setattr(archive_reader.os, "pread", None)  # which would wait for the disk
+    assert archives.cached(1, small.at, small.size) is None
+    found = archives.cached(1, small.at, small.size, inflate=True)
+    assert found == CONTENTS[2][1]
+    assert archives.cached(1, small.at, small.size) == found  # and is kept
+    assert archives.cached(1, big.at, big.size, inflate=True) is None  # several frames
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EOPNOTSUPP])
+def test_a_frame_that_the_disk_has_is_not_waited_for(
+    opened: tuple[Archives, list[Member]], monkeypatch: pytest.MonkeyPatch, number: int
+):
+    archives, members = opened
+
+    def preadv(descriptor: int, buffers: list[bytearray], offset: int, flags: int) -> int:
+        assert flags == os.RWF_NOWAIT
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(archive_reader.os, "preadv", preadv)
+    member = members[2]
+    assert archives.cached(1, member.at, member.size, inflate=True) is None
+    assert archives.read(1, member.at, member.size) == CONTENTS[2][1]
+
+
+def test_half_a_frame_in_the_kernel_is_none(
+    opened: tuple[Archives, list[Member]], monkeypatch: pytest.MonkeyPatch
+):
+    archives, members = opened
+    monkeypatch.setattr(archive_reader.os, "preadv", lambda *_: 100)
+    assert archives.cached(1, members[2].at, members[2].size, inflate=True) is None
+
+
+def test_a_damaged_frame_in_the_kernel_is_damage(layout: Layout):
+    members = write(layout.archive(1))
+    with open(layout.archive(1), "r+b") as file:
+        file.seek(50)
+        found = file.read(1)
+        file.seek(50)
+        file.write(bytes([found[0] ^ 1]))
+    archives = Archives(layout)
+    archives.reader(1)
+    with pytest.raises(ArchiveDamageError, match="damaged at byte 0: frame 0 cannot be inflated"):
+        archives.cached(1, members[2].at, members[2].size, inflate=True)
     archives.close()
 
 

@@ -68,3 +68,13 @@ def test_two_threads_that_want_one_frame_inflate_it_once():
     second.join()
     assert found == [b"frame", b"frame"]
     assert inflated == [1]
+
+
+def test_a_frame_that_is_kept_twice_counts_once():
+    cache = FrameCache(10_000)
+    for _ in range(3):
+        cache.keep((1, 0), b"frame")
+    assert cache.get((1, 0)) == b"frame"
+    assert cache.size == len(b"frame") + OVERHEAD
+    cache.forget(1)
+    assert cache.size == 0

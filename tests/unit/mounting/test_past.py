@@ -13,6 +13,7 @@ from djafs.model import LIVE_ROOT
 from djafs.mounting.live import LiveOperations
 from djafs.mounting.nodes import MOUNT_ROOT
 from djafs.mounting.past import PastOperations
+from djafs.mounting.reading import Reading
 from djafs.store.store import Store
 
 
@@ -37,7 +38,7 @@ def looked_up(past: PastOperations, nodeid: int, name: bytes) -> Entry:
 
 
 def test_a_path_through_the_mount_is_not_asked_for_each_time_it_is_used(store: Store):
-    past = PastOperations(store, LiveOperations(store))
+    past = PastOperations(store, LiveOperations(store), Reading(store.reads))
     root = past.getattr(request_of(MOUNT_ROOT))
     assert root.valid == SECOND  # not longer: its owner is that of live/
     store.setattr(LIVE_ROOT, uid=7, gid=8, now=store.clock())

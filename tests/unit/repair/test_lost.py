@@ -47,7 +47,7 @@ def ino_of(small: SmallStore, name: bytes) -> int:
 
 
 def read(small: SmallStore, name: bytes, offset: int, size: int) -> bytes:
-    return small.store.read(ino_of(small, name), offset, size)
+    return small.store.reads.live(ino_of(small, name), offset, size)
 
 
 def test_stand_ins_are_told_from_digests():

@@ -141,7 +141,7 @@ def test_content_in_a_file_without_a_name_that_is_open_stays(world):
         world.store.unlink(ROOT, b"a")
     world.now += DAY
     assert world.compact().forgotten == 0
-    assert world.store.read(ino, 0, 1000) == document(1)
+    assert world.store.reads.live(ino, 0, 1000) == document(1)
     with world.store.guard:
         world.store.free(ino)
     assert world.compact().forgotten == 1
@@ -167,7 +167,7 @@ def test_what_is_cloned_during_the_survey_stays(world, monkeypatch):
 
     monkeypatch.setattr(NearPacker, "survey", clone_then_survey)
     world.compact()
-    assert world.store.read(first, 0, 1000) == document(1)
+    assert world.store.reads.live(first, 0, 1000) == document(1)
 
 
 def test_a_survey_is_made_when_enough_has_changed(world):
@@ -209,10 +209,28 @@ def test_reads_that_are_on_their_way_find_the_content_in_its_new_place(world, mo
         return read(pieces)
 
     monkeypatch.setattr(content, "read", compact_then_read)
-    assert world.store.read(inos[0], 0, 1000) == document(0)
+    assert world.store.reads.live(inos[0], 0, 1000) == document(0)
     fill(world, 2, first=5)
     monkeypatch.setattr(content, "read", compact_then_read)
-    assert world.store.read_past(state, day, 0, 1000) == document(0)
+    assert world.store.reads.past(state, 0, 1000) == document(0)
+
+
+def test_what_was_found_before_compaction_is_looked_for_again(world):
+    inos = fill(world, 3)
+    store = world.store
+    store.syncer.flush()
+    state = store.snapshots.inode(inos[0], store.snapshots.days()[0])
+    with store.guard:
+        live = store.reads.live_now(store.inode(inos[0]), 0, 1000)
+        past = store.reads.past_now(state, 0, 1000)
+    assert live, "not where they lie"
+    assert isinstance(live, list)
+    assert past == live
+    assert world.compact().compacted >= 3
+    store.content.archives.close()
+    assert store.reads.live(inos[0], 0, 1000, live) == document(0)
+    store.content.archives.close()
+    assert store.reads.past(state, 0, 1000, past) == document(0)
 
 
 def test_the_packer_says_what_is_reached_from_a_process_of_its_own(world):

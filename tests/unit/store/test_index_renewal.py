@@ -122,7 +122,7 @@ def test_what_is_open_without_a_name_stays_and_what_was_let_go_does_not_come_bac
         small.store.unlink(2, b"open")
     renew(small)
     assert small.store.tree.orphans == {ino}
-    assert small.store.read(ino, 0, 100) == b"still needed"
+    assert small.store.reads.live(ino, 0, 100) == b"still needed"
     with small.store.guard:
         small.store.free(ino)
     small.store.syncer.flush()

@@ -26,7 +26,7 @@ def current(world: SmallStore, ino: int) -> bytes:
     with world.store.guard:
         inode = world.store.inode(ino)
         assert inode is not None
-    return world.store.read(ino, 0, inode.size)
+    return world.store.reads.live(ino, 0, inode.size)
 
 
 def days(world: SmallStore) -> list[bytes]:

@@ -26,7 +26,7 @@ def test_what_is_read_after_a_listing_is_not_asked_for_again(packed, monkeypatch
     listed = tree.entries(ROOT, 0, 1000, plus=True)
     monkeypatch.setattr(tree.index, "inode", refuse)
     for entry in listed:
-        content = packed.store.read(entry.ino, 0, 100)
+        content = packed.store.reads.live(entry.ino, 0, 100)
         assert content == b"content %s" % entry.name
 
 

@@ -142,7 +142,7 @@ class Conversion:
     def __init__(self, store: Store, options: Options, summary: Summary, feed: Feed) -> None:
         self.store, self.options, self.summary, self.feed = store, options, summary, feed
         self.intake = Intake(store, feed, summary)
-        self.target = Target(store.tree, store.read)
+        self.target = Target(store.tree, store.reads.live)
         # So much of the index changes with each batch.
         store.recovered.writing.connection.execute(f"PRAGMA cache_size = -{INDEX_CACHE >> 10}")
 
