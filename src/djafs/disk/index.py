@@ -20,7 +20,7 @@ from djafs.disk.names import by_name, hashes_of, key, provide_hash
 from djafs.errors import IndexDamageError
 from djafs.model import LIVE_ROOT, Dentry, Inode, Part
 
-SCHEMA = 3
+SCHEMA = 4
 """Changes whenever schema.sql does; an index of another schema is rebuilt."""
 
 DEPTH = 1 << 16

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from djafs.disk import rows, states
+import contextlib
+
+from djafs.disk import rows, sqlite, states
 from djafs.disk.batch import Batch
 from djafs.disk.content_writer import update_contents
 from djafs.disk.history_writer import HistoryWriter
@@ -10,6 +12,10 @@ from djafs.disk.index import Index
 from djafs.disk.inode_writer import put_inodes
 from djafs.disk.names import put_names
 from djafs.model import Calendar
+
+GIVEN_BACK = 1024
+"""Pages by which the index becomes shorter, at most, when it is closed: 8 MiB, so that it is
+soon done."""
 
 _PART = "INSERT OR REPLACE INTO part (ino, part, version, extents, hot) VALUES (?, ?, ?, ?, ?)"
 
@@ -44,11 +50,21 @@ class IndexWriter:
 
     def finish(self) -> None:
         """Say in the index that it was closed, and needs no write-ahead log to be whole."""
+        self._give_back()
         self._db.execute("UPDATE state SET value = 0 WHERE key = 'open'")
 
     def checkpoint(self) -> None:
         """Move what the write-ahead log holds into the index file, as far as readers allow."""
         self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def _give_back(self) -> None:
+        """Make the index shorter by pages that became free, such as those of what was hot."""
+        if not self._db.execute("PRAGMA freelist_count").fetchone()[0]:
+            return
+        with contextlib.suppress(sqlite.FullError):
+            self._db.execute(f"PRAGMA incremental_vacuum({GIVEN_BACK})").fetchall()
+        # The pages that moved are in the file before that is said to be whole.
+        self.checkpoint()
 
     def _apply_live(self, batch: Batch) -> None:
         run = self._db.executemany

@@ -3,6 +3,9 @@
 -- time zone, names are the bytes that the mount saw. NULL means "the usual": 0, none, empty.
 
 PRAGMA page_size = 8192;
+-- Pages that became free can be given back (IndexWriter.finish): one page in 1,600 says where the
+-- others are referred to.
+PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;
 
 -- All of it at one go: a transaction for each table and index would sync 78 times.
@@ -12,8 +15,8 @@ BEGIN;
 -- log up to which it is applied), 'ino', 'content', 'archive' (the next numbers to give), 'hot'
 -- (the last hot segment that was used), 'swept' and 'closed' (the last record
 -- that let history go, and its time: versions at rest by then stay closed), 'open' (1 until the
--- index is closed). It comes first: of the pages of a batch its page is the first that SQLite moves
--- from the write-ahead log into the file (docs/formats/index.md).
+-- index is closed). It comes first: of the tables' pages in a batch its page is the first that
+-- SQLite moves from the write-ahead log into the file (docs/formats/index.md).
 CREATE TABLE state (
     key   TEXT PRIMARY KEY,
     value INTEGER NOT NULL
@@ -140,7 +143,7 @@ CREATE TABLE day (
     day INTEGER PRIMARY KEY
 );
 
--- Contents of archives, those of 24 successive numbers in a row, packed by disk/contents.py.
+-- Contents of archives, those of 25 successive numbers in a row, packed by disk/contents.py.
 CREATE TABLE content (
     row  INTEGER PRIMARY KEY,
     held BLOB NOT NULL

@@ -84,3 +84,21 @@ def test_a_name_that_is_not_there_is_not_looked_for_from_end_to_end(index: Index
     assert index.dentry(PARENT, b"name 2000") is None
     index.connection.set_progress_handler(None)
     assert 0 < steps < 200
+
+
+def test_names_that_come_in_order_fill_their_pages(index: Index):
+    names = {
+        parent: {b"%04d.json" % n: Dentry(24 * parent + n, 48 * parent + 2 * n) for n in range(24)}
+        for parent in range(10_000, 10_800)
+    }
+    put_names(index.connection, {parent: dict(found) for parent, found in names.items()}, {})
+    for table in ("dentry", "dentry_ino"):
+        full = index.connection.execute(
+            "SELECT 1 - sum(unused) * 1.0 / sum(pgsize) FROM dbstat WHERE name = ?", (table,)
+        ).fetchone()[0]
+        assert full > 0.92  # 7/8 if each came behind the one before
+    for parent, found in names.items():
+        assert {name: index.dentry(parent, name) for name in found} == found
+        assert {name for n in range(24) for _, name in index.names_of(24 * parent + n)} == set(
+            found
+        )
