@@ -27,6 +27,13 @@ NEVER = -(1 << 62)
 """Effective time of "nothing was there before"."""
 
 
+def effective_time(content: bool, floor: int, mtime: int, last: int) -> int:
+    """Return when a version counts as having begun; the arguments are fields of :class:`Inode`."""
+    if content and floor < mtime <= last:
+        return mtime
+    return max(last, floor + 1)
+
+
 class Dentry(NamedTuple):
     """A name of the live tree.
 
@@ -132,9 +139,7 @@ class Inode:
 
     def effective(self) -> int:
         """Return the effective time of the current version, as it stands so far."""
-        if self.content and self.floor < self.mtime <= self.last:
-            return self.mtime
-        return max(self.last, self.floor + 1)
+        return effective_time(self.content, self.floor, self.mtime, self.last)
 
     def began(self, made: int) -> int:
         """Return the effective time of version ``made``, with which a binding began."""

@@ -169,6 +169,13 @@ class Past:
         listed = set()
         while True:
             page = snapshots.entries(directory, place, limit, day)
+            assert [
+                (entry.place.cookie, entry.name, entry.inode.ino, stat.S_IFMT(entry.inode.mode))
+                for entry in page
+            ] == [
+                (name.cookie, name.name, name.ino, stat.S_IFMT(name.mode))
+                for name in snapshots.names(directory, place, limit, day)
+            ]
             for entry in page:
                 looked = snapshots.lookup(directory, entry.name, day)
                 assert looked is not None

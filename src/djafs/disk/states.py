@@ -12,7 +12,7 @@ import msgspec
 
 from djafs.disk import rows
 from djafs.extents import PART, Extent
-from djafs.model import NEVER, Inode
+from djafs.model import NEVER, Inode, effective_time
 
 INODE = "i.ino, i.nlink, i.state, (SELECT extents FROM hot WHERE hot.ino = i.ino)"
 """Columns of :func:`inode_of` in a query in which ``i`` is the table ``inode``."""
@@ -66,6 +66,19 @@ class _Structs(dict[int, struct.Struct]):
         return made
 
 
+class _Times(dict[int, struct.Struct]):
+    """Of the fixed fields mtime, and ctime, version and floor where they are kept, by shape."""
+
+    def __missing__(self, shape: int) -> struct.Struct:
+        made = ">4x"
+        for unit, codes in _FORMS:
+            code = codes[shape // unit % _width(codes)]
+            kept = unit in (_MTIME, _CTIME, _VERSION, _FLOOR)
+            made += code if kept else f"{struct.calcsize('>' + code)}x"
+        self[shape] = fixed = struct.Struct(made)
+        return fixed
+
+
 class _Places(dict[int, tuple[struct.Struct, int, int] | None]):
     """Where the size and the content of plain states stand, by shape: 0 for not at all."""
 
@@ -87,6 +100,7 @@ def _width(codes: tuple[str, ...]) -> int:
 
 
 _structs = _Structs()
+_times = _Times()
 _places = _Places()
 
 
@@ -274,6 +288,31 @@ def plain_of(state: bytes) -> Plain | None:
 def type_of(state: bytes) -> int:
     """Return the type in the mode of a state, S_IFREG or the like (raises IndexError)."""
     return (state[2] & 0xF0) << 8
+
+
+def began(state: bytes, made: int) -> int:
+    """Return what :meth:`Inode.began` does for the inode of a state (raises ValueError).
+
+    For listings of a past day, which need no more of most inodes: a third of the time.
+    """
+    try:
+        shape = state[0] << 8 | state[1]
+        fixed = _times[shape & _FIXED]
+        values = fixed.unpack_from(state)
+        mtime = values[0] if shape & _MTIME else values[0] * _SECOND
+        last = values[1] if shape & _CTIME else mtime
+        floor = values[-1] if shape & _FLOOR else NEVER
+        if shape & _TAIL:
+            tail = _tail(state[fixed.size :])
+            if tail.b is not None:
+                version = values[-2 if shape & _FLOOR else -1] if shape & _VERSION else 1
+                if made != version:
+                    return tail.b.get(made, floor)
+            if tail.l is not None:
+                last = tail.l
+    except (struct.error, IndexError, TypeError, msgspec.MsgspecError) as error:
+        raise ValueError(f"a state is damaged: {error}") from error
+    return effective_time(bool(shape >> _FLAGS & rows.CONTENT), floor, mtime, last)
 
 
 def _fill_tail(inode: Inode, tail: Tail) -> None:

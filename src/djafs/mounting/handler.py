@@ -31,6 +31,7 @@ from djafs.mounting.live import LiveOperations
 from djafs.mounting.names import NameOperations
 from djafs.mounting.nodes import MOUNT_ROOT, PAST
 from djafs.mounting.past import PastOperations
+from djafs.mounting.past_listing import PastListing
 from djafs.mounting.pressure import Pressure
 from djafs.mounting.reading import Reading
 from djafs.mounting.xattrs import XattrOperations
@@ -59,6 +60,7 @@ class DjafsHandler(Handler):
         reading = Reading(store.reads)
         self._content = ContentOperations(store, self._live, reading, pressure)
         self._past = PastOperations(store, self._live, reading)
+        self._past_listing = PastListing(store, self._past)
         self._xattrs = XattrOperations(store, self._live)
 
     def init(self, info: InitInfo) -> None:
@@ -179,27 +181,27 @@ class DjafsHandler(Handler):
     def opendir(self, request: Request, flags: int) -> Opened:  # noqa: D102
         if MOUNT_ROOT < request.nodeid < PAST:
             return self._listing.opendir(request, flags)
-        return self._past.opendir(request)
+        return self._past_listing.opendir(request)
 
     def releasedir(self, request: Request, handle: int) -> None:  # noqa: D102
         if MOUNT_ROOT < request.nodeid < PAST:
             self._listing.releasedir(request, handle)
         else:
-            self._past.releasedir(handle)
+            self._past_listing.releasedir(handle)
 
     def readdir(  # noqa: D102
         self, request: Request, handle: int, offset: int, size: int
     ) -> Iterable[DirectoryEntry] | Deferred:
         if MOUNT_ROOT < request.nodeid < PAST:
             return self._listing.readdir(request, handle, offset, size, plus=False)
-        return self._past.readdir(request, handle, offset)
+        return self._past_listing.readdir(request, handle, offset, size, plus=False)
 
     def readdirplus(  # noqa: D102
         self, request: Request, handle: int, offset: int, size: int
     ) -> Iterable[DirectoryEntry] | Deferred:
         if MOUNT_ROOT < request.nodeid < PAST:
             return self._listing.readdir(request, handle, offset, size, plus=True)
-        return self._past.readdir(request, handle, offset)
+        return self._past_listing.readdir(request, handle, offset, size, plus=True)
 
     # Extended attributes
 

@@ -22,9 +22,7 @@ from djafs.fuse import (
     Attributes,
     AttributesReply,
     Deferred,
-    DirectoryEntry,
     Entry,
-    Opened,
     Request,
     negative_entry,
 )
@@ -33,7 +31,6 @@ from djafs.mounting.answers import NAME_MAX, attributes_of, refuse
 from djafs.mounting.live import LiveOperations
 from djafs.mounting.nodes import MOUNT_ROOT, PAST
 from djafs.mounting.reading import Reading
-from djafs.store.snapshots import Found, Place
 from djafs.store.store import Store
 
 SNAPSHOTS = PAST
@@ -41,8 +38,6 @@ SNAPSHOTS = PAST
 
 LATEST = 0
 """Stands for the day of ``snapshots/latest``."""
-
-PAGE = 256
 
 _A_MOMENT = SECOND
 """How long the kernel may keep the attributes of directories without an inode.
@@ -52,6 +47,11 @@ mount's root whenever a program uses a path that leads through it.
 """
 
 T = TypeVar("T")
+
+
+def number_in(day: int, ino: int) -> int:
+    """Return the inode number that the snapshot of a day shows."""
+    return (day or 1 << 22) << 40 | ino
 
 
 class Virtual(NamedTuple):
@@ -80,16 +80,6 @@ class _Node:
         self.count = 0
 
 
-class _Listing:
-    """An open directory: where each page of its listing begins, so that it can be re-read."""
-
-    __slots__ = ("names", "places")
-
-    def __init__(self) -> None:
-        self.places: list[Place | None] = [None]
-        self.names: list[tuple[bytes, int]] = []  # of a virtual directory: (name, inode number)
-
-
 class PastOperations:
     """The operations on nodes that are not inodes of the live tree."""
 
@@ -101,12 +91,11 @@ class PastOperations:
         self._nodes: dict[int, _Node] = {SNAPSHOTS: _Node(Virtual(()))}
         self._numbers: dict[object, int] = {Virtual(()): SNAPSHOTS}
         self._next = PAST + 1
-        self._listings: dict[int, _Listing] = {}
-        self._next_handle = 1
 
     # Nodes
 
-    def _node(self, number: int) -> Virtual | State:
+    def node(self, number: int) -> Virtual | State:
+        """Return what a node stands for (raises ESTALE)."""
         node = self._nodes.get(number)
         if node is None:
             refuse(errno.ESTALE)
@@ -138,7 +127,7 @@ class PastOperations:
         if isinstance(what, State):
             # Not the number in live/: a program that sees both must not take them for one file.
             shown = attributes_of(what.inode)
-            return shown._replace(ino=(what.day or 1 << 22) << 40 | shown.ino)
+            return shown._replace(ino=number_in(what.day, shown.ino))
         ino = PAST + sum(part << 8 * n for n, part in enumerate(what.path))
         owner = self._live.inode(LIVE_ROOT)
         born = self._born
@@ -151,7 +140,7 @@ class PastOperations:
         if request.nodeid == MOUNT_ROOT:
             root = self._attributes(Virtual((1,)))
             return AttributesReply(root._replace(ino=MOUNT_ROOT, nlink=4), _A_MOMENT)
-        what = self._node(request.nodeid)
+        what = self.node(request.nodeid)
         return AttributesReply(self._attributes(what), _valid(what))
 
     def place_of(self, number: int) -> tuple[int, int]:
@@ -163,7 +152,7 @@ class PastOperations:
 
     def state(self, number: int) -> Inode:
         """Return the state that a node stands for; EISDIR for directories without one."""
-        what = self._node(number)
+        what = self.node(number)
         if isinstance(what, Virtual):
             refuse(errno.EISDIR)
         return what.inode
@@ -180,7 +169,7 @@ class PastOperations:
             if name == b"snapshots":
                 return self._entry(Virtual(()))._replace(entry_valid=FOREVER)
             return negative_entry(0)
-        what = self._node(request.nodeid)
+        what = self.node(request.nodeid)
         if isinstance(what, Virtual):
             return self._up_to_date(lambda: self._day(what.path, name), self._answer)
         day = what.day
@@ -227,7 +216,7 @@ class PastOperations:
             following = (path[0] + path[1] // 12, path[1] % 12 + 1)
         begin = first.toordinal()
         end = begin + 1 if len(path) == 3 else _ordinal(*following)
-        known, today = self._store.snapshots.first_day(), self._today()
+        known, today = self._store.snapshots.first_day(), self.today()
         if known is None or end <= known or begin > today:
             return None
         if len(path) < 3:
@@ -235,7 +224,8 @@ class PastOperations:
         root = self._store.snapshots.inode(LIVE_ROOT, begin)
         return State(begin, root) if root else None
 
-    def _today(self) -> int:
+    def today(self) -> int:
+        """Return the day that is going on."""
         return self._store.snapshot_calendar.day_of(self._store.clock())
 
     def readlink(self, request: Request) -> bytes:
@@ -245,104 +235,11 @@ class PastOperations:
             refuse(errno.EINVAL)
         return target
 
-    # Directories
-
-    def opendir(self, request: Request) -> Opened:
-        """Open a directory; nothing of its listing may be cached."""
-        handle = self._next_handle
-        self._next_handle += 1
-        self._listings[handle] = _Listing()
-        return Opened(handle, 0)
-
-    def releasedir(self, handle: int) -> None:
-        """Close a directory."""
-        self._listings.pop(handle, None)
-
-    def readdir(
-        self, request: Request, handle: int, offset: int
-    ) -> list[DirectoryEntry] | Deferred:
-        """List entries behind ``offset``, which is their ordinal number in this listing."""
-        listing = self._listings.get(handle)
-        if listing is None:
-            refuse(errno.EBADF)
-        if request.nodeid == MOUNT_ROOT:
-            return _plain([(b"live", LIVE_ROOT), (b"snapshots", SNAPSHOTS)], offset)
-        what = self._node(request.nodeid)
-        if isinstance(what, State) and what.day == LATEST:
-            return self._list_latest(what.inode.ino, listing, offset)
-        if not self._store.syncer.behind():
-            return self._list(what, listing, offset)
-
-        def later() -> list[DirectoryEntry]:
-            self._store.syncer.catch_up()
-            return self._list(what, listing, offset)
-
-        return Deferred(later)
-
-    def _list(self, what: Virtual | State, listing: _Listing, offset: int) -> list[DirectoryEntry]:
-        if isinstance(what, Virtual):
-            if not offset:
-                listing.names = [(name, PAST) for name in self._dates(what.path)]
-            return _plain(listing.names, offset)
-        day, ino = what.day, what.inode.ino
-        return self._pages(
-            listing,
-            offset,
-            day,
-            lambda place: self._store.snapshots.entries(ino, place, PAGE, day),
-        )
-
-    def _list_latest(self, ino: int, listing: _Listing, offset: int) -> list[DirectoryEntry]:
-        def page(place: Place | None) -> list[Found]:
-            cookie = place.cookie if place else 0
-            found = self._store.tree.entries(ino, cookie, PAGE, plus=True)
-            return [Found(e.name, e.inode, Place(e.cookie)) for e in found if e.inode]
-
-        return self._pages(listing, offset, LATEST, page)
-
-    def _pages(
-        self,
-        listing: _Listing,
-        offset: int,
-        day: int,
-        page: Callable[[Place | None], list[Found]],
-    ) -> list[DirectoryEntry]:
-        number, skip = divmod(offset, PAGE + 2)
-        if not offset:
-            del listing.places[1:]
-        if number >= len(listing.places):
-            return []
-        shown: list[DirectoryEntry] = []
-        base = number * (PAGE + 2)
-        dots = [(b".", stat.S_IFDIR), (b"..", stat.S_IFDIR)] if not number else []
-        for place, (name, mode) in enumerate(dots):
-            shown.append(DirectoryEntry(name, PAST, base + place + 1, mode))
-        found = page(listing.places[number])
-        for place, entry in enumerate(found, 2):
-            ino = (day or 1 << 22) << 40 | entry.inode.ino
-            shown.append(DirectoryEntry(entry.name, ino, base + place + 1, entry.inode.mode))
-        if len(found) == PAGE:
-            if number + 1 == len(listing.places):
-                listing.places.append(found[-1].place)
-            # The last cookie of a page is the first place of the next.
-            shown[-1] = shown[-1]._replace(cookie=(number + 1) * (PAGE + 2))
-        return [entry for entry in shown if entry.cookie > base + skip]
-
-    def _dates(self, path: tuple[int, ...]) -> list[bytes]:
-        """Return the names below ``snapshots/`` + ``path``: days that saw a change."""
-        today = self._today()
-        days = [date.fromordinal(day) for day in self._store.snapshots.days() if day <= today]
-        if not path:
-            return [b"latest", *sorted({b"%04d" % day.year for day in days})]
-        if len(path) == 1:
-            return sorted({b"%02d" % day.month for day in days if day.year == path[0]})
-        return [b"%02d" % day.day for day in days if (day.year, day.month) == path]
-
     # Content
 
     def read(self, request: Request, offset: int, size: int) -> bytes | Deferred:
         """Read content as it was."""
-        what = self._node(request.nodeid)
+        what = self.node(request.nodeid)
         if isinstance(what, Virtual):
             refuse(errno.EISDIR)
         day, state = what
@@ -376,7 +273,7 @@ class PastOperations:
     def _xattrs(self, number: int) -> dict[bytes, bytes]:
         if number == MOUNT_ROOT:
             return {}
-        what = self._node(number)
+        what = self.node(number)
         return {} if isinstance(what, Virtual) else what.inode.xattrs or {}
 
 
@@ -387,13 +284,3 @@ def _valid(what: Virtual | State) -> int:
 
 def _ordinal(year: int, month: int) -> int:
     return date(year, month, 1).toordinal() if year <= date.max.year else date.max.toordinal()
-
-
-def _plain(names: list[tuple[bytes, int]], offset: int) -> list[DirectoryEntry]:
-    """List directories by their ordinal number, ``.`` and ``..`` first."""
-    every = [(b".", PAST), (b"..", PAST), *names]
-    return [
-        DirectoryEntry(name, ino, place, stat.S_IFDIR)
-        for place, (name, ino) in enumerate(every, 1)
-        if place > offset
-    ]

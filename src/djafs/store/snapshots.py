@@ -6,7 +6,11 @@ the index up to date before it asks.
 
 from __future__ import annotations
 
+import stat
 import threading
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from djafs.disk import rows, sqlite, states
@@ -15,23 +19,42 @@ from djafs.disk.layout import Layout
 from djafs.disk.names import by_name, key
 from djafs.extents import Extent
 from djafs.model import LIVE_ROOT, Calendar, Inode
+from djafs.store.tree import Listed
 
-_COLUMNS = f"d.name, d.cookie, d.begin, d.made, {states.INODE}"
 _JOIN = "CROSS JOIN inode i ON i.ino = d.ino"
-_LIVE_NAME = by_name(_COLUMNS, _JOIN)
-_LIVE_PAGE = (
-    f"SELECT {_COLUMNS} FROM dentry d {_JOIN} WHERE d.parent = ? AND d.cookie > ?"
-    " ORDER BY d.cookie LIMIT ?"
-)
+_PAST = "EXISTS (SELECT 1 FROM binding b WHERE b.parent = d.parent AND b.name = d.name)"
+_TYPE = "i.ino, i.nlink, i.state"
+
+
+def _columns(past: str, inode: str) -> str:
+    """Return the columns of the row of a live name, of which ``past`` says if it has history."""
+    return f"d.name, d.cookie, d.begin, d.made, {past}, {inode}"
+
+
+def _page(past: str, inode: str) -> str:
+    return (
+        f"SELECT {_columns(past, inode)} FROM dentry d {_JOIN}"
+        " WHERE d.parent = ? AND d.cookie > ? ORDER BY d.cookie LIMIT ?"
+    )
+
+
+_LIVE_NAME = by_name(_columns(_PAST, states.INODE), _JOIN)
+# By whether any name of the directory has history.
+_STATES = (_page("0", states.INODE), _page(_PAST, states.INODE))
+_TYPES = (_page("0", _TYPE), _page(_PAST, _TYPE))
+_HISTORY = "SELECT 1 FROM binding WHERE parent = ? LIMIT 1"
 _BINDINGS = "SELECT day, ino, made FROM binding WHERE parent = ? AND name = ? ORDER BY day"
+_NAMES = "SELECT name, day, ino, made FROM binding WHERE parent = ? AND name > ? ORDER BY name, day"
 _VERSION = f"SELECT {rows.VERSION} FROM version WHERE ino = ?"
+
+_listed = Listed._make
 
 NO_DAY = 1 << 30
 """Later than any day."""
 
 
 class Found(NamedTuple):
-    """A name in a snapshot. ``place`` orders the entries of a directory (Snapshots.entries)."""
+    """A name in a snapshot. ``place`` orders the entries of a directory (Snapshots.names)."""
 
     name: bytes
     inode: Inode
@@ -89,11 +112,17 @@ class Snapshots:
             row = self._db.execute(
                 f"SELECT {states.INODE} FROM inode i WHERE ino = ? AND nlink > 0", (ino,)
             ).fetchone()
-            return self._state(ino, states.inode_of(row) if row else None, day)
+            if row is not None:
+                return self._state(ino, states.inode_of(row), day)
+            return self._version(ino, None, day)
 
-    def _state(self, ino: int, live: Inode | None, day: int) -> Inode | None:
-        if live is not None and self._calendar.day_of(live.effective()) <= day:
+    def _state(self, ino: int, live: Inode, day: int) -> Inode:
+        """Return the state of a live inode at the end of ``day``."""
+        if self._calendar.day_of(live.effective()) <= day:
             return live
+        return self._version(ino, live, day) or live
+
+    def _version(self, ino: int, live: Inode | None, day: int) -> Inode | None:
         row = self._db.execute(
             _VERSION + " AND day <= ? ORDER BY day DESC LIMIT 1", (ino, day)
         ).fetchone()
@@ -102,7 +131,7 @@ class Snapshots:
             row = self._db.execute(_VERSION + " ORDER BY day LIMIT 1", (ino,)).fetchone()
             if row and live and self._calendar.day_of(live.effective()) <= row[1]:
                 return live
-        return rows.version_of(row) if row else live
+        return rows.version_of(row) if row else None
 
     def version(self, state: Inode) -> Inode | None:
         """Return a state that :meth:`inode` once returned as the index holds it now."""
@@ -142,26 +171,25 @@ class Snapshots:
         """Return the state of what ``name`` in directory ``parent`` was at the end of ``day``."""
         with self._lock:
             row = self._db.execute(_LIVE_NAME, key(parent, name)).fetchone()
-            return self._resolve(parent, name, row, day)
+            spans = self._bindings(parent, name) if row is None or row[4] else []
+            if row is not None and self._begin_day(row, spans) <= day:
+                return self._state(row[5], states.inode_of(row[5:]), day)
+            return self._before(spans, day)
 
-    def _resolve(
-        self, parent: int, name: bytes, row: rows.Row | None, day: int, past: bool = True
-    ) -> Inode | None:
-        """Return what a name was, given its live row; ``past`` is False if it has no history."""
-        spans = self._spans(parent, name) if past else []
-        if row is not None:
-            live = states.inode_of(row[4:])
-            if self._begin_day(row, live, spans) <= day:
-                return self._state(live.ino, live, day)
+    def _before(self, spans: list[_Span], day: int) -> Inode | None:
+        """Return the state of what a name was before it meant what it does now."""
         begun = [span for span in spans if span.begin <= day]
         ino = begun[-1].ino if begun else None
         return self.inode(ino, day) if ino is not None else None
 
-    def _spans(self, parent: int, name: bytes) -> list[_Span]:
+    def _bindings(self, parent: int, name: bytes) -> list[_Span]:
+        return self._spans(self._db.execute(_BINDINGS, (parent, name)))
+
+    def _spans(self, bindings: Iterable[rows.Row]) -> list[_Span]:
         """Return what a name stood for before it meant what it does now, in order."""
         found: list[_Span] = []
         before = 0  # a name never begins before the one before it ended
-        for day, ino, made in self._db.execute(_BINDINGS, (parent, name)):
+        for day, ino, made in bindings:
             since = self._since(ino) if ino is not None and made else NO_DAY
             if made == 2 and since > day:
                 continue
@@ -171,12 +199,12 @@ class Snapshots:
                 found.append(_Span(day + 1, None, before := day + 1))
         return found
 
-    def _begin_day(self, row: rows.Row, live: Inode, spans: list[_Span]) -> int:
+    def _begin_day(self, row: rows.Row, spans: list[_Span]) -> int:
         """Return the day on which a live name began to mean what it does."""
-        begin, made = row[2] or 0, row[3] or 0
-        day = self._calendar.day_of(live.began(made) if made else begin)
-        if made == 1 and live.is_directory:
-            day = min(day, self._since(live.ino))
+        _, _, begin, made, _, ino, _, state = row[:8]
+        day = self._calendar.day_of(states.began(state, made) if made else begin or 0)
+        if made == 1 and states.type_of(state) == stat.S_IFDIR:
+            day = min(day, self._since(ino))
         return max(day, spans[-1].recorded) if spans else day
 
     def _since(self, directory: int) -> int:
@@ -185,60 +213,74 @@ class Snapshots:
         since: int = row[0] if row else NO_DAY
         return since
 
-    def entries(self, parent: int, after: Place | None, limit: int, day: int) -> list[Found]:
-        """Return up to ``limit`` entries of a directory at the end of ``day``, behind ``after``.
+    def names(self, parent: int, after: Place | None, limit: int, day: int) -> list[Listed]:
+        """Return up to ``limit`` names of a directory at the end of ``day``, behind ``after``.
 
         First come names that still mean what they meant then, in the order of the live tree, so
-        that what lies side by side in an archive is read side by side; then past ones by name.
+        that what lies side by side in an archive is read side by side; then past ones by name,
+        with 0 for their cookie.
         """
         with self._lock:
-            past = self._db.execute(
-                "SELECT 1 FROM binding WHERE parent = ? LIMIT 1", (parent,)
-            ).fetchone()
-            found: list[Found] = []
-            if after is None or after.name is None:
-                self._add_live(found, parent, after.cookie if after else 0, limit, day, past)
-                after = None
-            if past and len(found) < limit:
-                self._add_past(found, parent, (after and after.name) or b"", limit, day)
-            return found
+            live, past = self._standing(_TYPES, parent, after, limit, day)
+        found = [_listed((row[1], row[0], row[5], states.type_of(row[7]), None)) for row in live]
+        found += [Listed(0, name, state.ino, state.mode, None) for name, state in past]
+        return found
 
-    def _add_live(
-        self, found: list[Found], parent: int, cookie: int, limit: int, day: int, past: object
-    ) -> None:
+    def entries(self, parent: int, after: Place | None, limit: int, day: int) -> list[Found]:
+        """Return the same with the state of what each name stands for."""
+        with self._lock:
+            live, past = self._standing(_STATES, parent, after, limit, day)
+            found = [
+                Found(row[0], self._state(row[5], states.inode_of(row[5:]), day), Place(row[1]))
+                for row in live
+            ]
+        return found + [Found(name, state, Place(0, name)) for name, state in past]
+
+    def _standing(
+        self, queries: tuple[str, str], parent: int, after: Place | None, limit: int, day: int
+    ) -> tuple[list[rows.Row], list[tuple[bytes, Inode]]]:
+        """Return the rows of live names, and past names with their states."""
+        history = self._db.execute(_HISTORY, (parent,)).fetchone() is not None
+        live: list[rows.Row] = []
+        name = b""
+        if after is None or after.name is None:
+            cookie = after.cookie if after else 0
+            live = self._live(queries[history], parent, cookie, limit, day)
+        else:
+            name = after.name
+        if not history or len(live) == limit:
+            return live, []
+        return live, self._past(parent, name, limit - len(live), day)
+
+    def _live(self, query: str, parent: int, cookie: int, limit: int, day: int) -> list[rows.Row]:
+        """Return the rows of names that meant by ``day`` what they mean now."""
+        found: list[rows.Row] = []
         while len(found) < limit:
-            page = self._db.execute(_LIVE_PAGE, (parent, cookie, limit)).fetchall()
+            page = self._db.execute(query, (parent, cookie, limit)).fetchall()
             for row in page:
-                cookie = row[1]
-                if not past or self._is_live(parent, row, day):
-                    state = self._resolve(parent, row[0], row, day, past=bool(past))
-                    if state is not None:
-                        found.append(Found(row[0], state, Place(cookie)))
-                        if len(found) == limit:
-                            return
+                spans = self._bindings(parent, row[0]) if row[4] else []
+                if self._begin_day(row, spans) <= day:
+                    found.append(row)
             if len(page) < limit:
-                return
+                break
+            cookie = page[-1][1]
+        return found[:limit]
 
-    def _is_live(self, parent: int, row: rows.Row, day: int) -> bool:
-        """Return whether a live name with history is listed with the live ones."""
-        spans = self._spans(parent, row[0])
-        if not spans:
-            return True
-        return self._begin_day(row, states.inode_of(row[4:]), spans) <= day
-
-    def _add_past(self, found: list[Found], parent: int, name: bytes, limit: int, day: int) -> None:
-        query = "SELECT min(name) FROM binding WHERE parent = ? AND name > ?"
-        while len(found) < limit:
-            (following,) = self._db.execute(query, (parent, name)).fetchone()
-            if following is None:
-                return
-            name = following
+    def _past(self, parent: int, behind: bytes, limit: int, day: int) -> list[tuple[bytes, Inode]]:
+        """Return names that meant something else by ``day``, or mean nothing now."""
+        found: list[tuple[bytes, Inode]] = []
+        bindings = self._db.execute(_NAMES, (parent, behind))
+        for name, group in groupby(bindings, itemgetter(0)):
+            spans = self._spans([binding[1:] for binding in group])
             row = self._db.execute(_LIVE_NAME, key(parent, name)).fetchone()
-            if row is not None and self._is_live(parent, row, day):
+            if row is not None and self._begin_day(row, spans) <= day:
                 continue
-            state = self._resolve(parent, name, row, day)
+            state = self._before(spans, day)
             if state is not None:
-                found.append(Found(name, state, Place(0, name)))
+                found.append((name, state))
+                if len(found) == limit:
+                    break
+        return found
 
 
 ROOT = LIVE_ROOT

@@ -77,6 +77,11 @@ def test_what_is_plain_says_the_same(inode: Inode, bare: bool):
         assert bare or rows.fields_of(states.inode_of(row))[15:] == (None, None, None, None)
 
 
+@given(inodes(), st.integers(0, 3))
+def test_when_a_version_began_is_told_without_the_rest(inode: Inode, made: int):
+    assert states.began(stored(inode)[2], made) == inode.began(made)
+
+
 def document() -> Inode:
     inode = Inode(9, 0o100644, 0, 0, NOW)
     inode.size, inode.mtime, inode.atime = 2500, 1_700_000_000 * 10**9, NOW - 1000
@@ -95,6 +100,8 @@ def test_a_row_that_is_damaged_is_refused():
     ino, nlink, state, _ = stored(document())
     for damaged in (b"", state[:1], state[:-1], None):
         assert states.plain_of(damaged) is None
+        with pytest.raises(ValueError, match="damaged"):
+            states.began(damaged, 1)
         with pytest.raises(ValueError, match="inode 9"):
             states.inode_of((ino, nlink, damaged, None))
     inode = document()
