@@ -9,8 +9,6 @@ from __future__ import annotations
 import stat
 import threading
 from collections.abc import Iterable
-from itertools import groupby
-from operator import itemgetter
 from typing import NamedTuple
 
 from djafs.disk import rows, sqlite, states
@@ -22,29 +20,44 @@ from djafs.model import LIVE_ROOT, Calendar, Inode
 from djafs.store.tree import Listed
 
 _JOIN = "CROSS JOIN inode i ON i.ino = d.ino"
-_PAST = "EXISTS (SELECT 1 FROM binding b WHERE b.parent = d.parent AND b.name = d.name)"
+_LAST = "(SELECT max(day) FROM binding b WHERE b.parent = d.parent AND b.name = d.name)"
 _TYPE = "i.ino, i.nlink, i.state"
 
 
-def _columns(past: str, inode: str) -> str:
-    """Return the columns of the row of a live name, of which ``past`` says if it has history."""
-    return f"d.name, d.cookie, d.begin, d.made, {past}, {inode}"
+def _columns(last: str, inode: str) -> str:
+    """Return the columns of the row of a live name; ``last`` is the day of its last binding."""
+    return f"d.name, d.cookie, d.begin, d.made, {last}, {inode}"
 
 
-def _page(past: str, inode: str) -> str:
+def _page(last: str, inode: str) -> str:
     return (
-        f"SELECT {_columns(past, inode)} FROM dentry d {_JOIN}"
+        f"SELECT {_columns(last, inode)} FROM dentry d {_JOIN}"
         " WHERE d.parent = ? AND d.cookie > ? ORDER BY d.cookie LIMIT ?"
     )
 
 
-_LIVE_NAME = by_name(_columns(_PAST, states.INODE), _JOIN)
+_LIVE_NAME = by_name(_columns(_LAST, states.INODE), _JOIN)
 # By whether any name of the directory has history.
-_STATES = (_page("0", states.INODE), _page(_PAST, states.INODE))
-_TYPES = (_page("0", _TYPE), _page(_PAST, _TYPE))
+_STATES = (_page("NULL", states.INODE), _page(_LAST, states.INODE))
+_TYPES = (_page("NULL", _TYPE), _page(_LAST, _TYPE))
 _HISTORY = "SELECT 1 FROM binding WHERE parent = ? LIMIT 1"
-_BINDINGS = "SELECT day, ino, made FROM binding WHERE parent = ? AND name = ? ORDER BY day"
-_NAMES = "SELECT name, day, ino, made FROM binding WHERE parent = ? AND name > ? ORDER BY name, day"
+_BINDINGS = "SELECT day, ino, made FROM binding WHERE parent = ?1 AND name = ?2"
+_SINCE = f"{_BINDINGS} AND day >= ?3 ORDER BY day"
+# From the last binding by a day on that surely began on its own day, to the first one behind it.
+_AROUND = (
+    f"{_BINDINGS} AND day >= ifnull((SELECT day FROM binding WHERE parent = ?1 AND name = ?2"
+    " AND day <= ?3 AND (made IS NULL OR made = 3) ORDER BY day DESC LIMIT 1), 0)"
+    " AND day <= ifnull((SELECT day FROM binding WHERE parent = ?1 AND name = ?2"
+    " AND day > ?3 AND (made IS NULL OR made = 3) ORDER BY day LIMIT 1), 1 << 30) ORDER BY day"
+)
+# Names one after the other, whatever number of bindings each has.
+_NAMES = (
+    "WITH RECURSIVE found(name) AS"
+    " (SELECT min(name) FROM binding WHERE parent = ?1 AND name > ?2 UNION ALL"
+    " SELECT (SELECT min(b.name) FROM binding b WHERE b.parent = ?1 AND b.name > found.name)"
+    " FROM found WHERE name IS NOT NULL LIMIT ?3)"
+    " SELECT name FROM found WHERE name IS NOT NULL"
+)
 _VERSION = f"SELECT {rows.VERSION} FROM version WHERE ino = ?"
 
 _listed = Listed._make
@@ -171,19 +184,28 @@ class Snapshots:
         """Return the state of what ``name`` in directory ``parent`` was at the end of ``day``."""
         with self._lock:
             row = self._db.execute(_LIVE_NAME, key(parent, name)).fetchone()
-            spans = self._bindings(parent, name) if row is None or row[4] else []
-            if row is not None and self._begin_day(row, spans) <= day:
+            if row is not None and self._is_live(parent, row, day):
                 return self._state(row[5], states.inode_of(row[5:]), day)
-            return self._before(spans, day)
+            return self._before(parent, name, day)
 
-    def _before(self, spans: list[_Span], day: int) -> Inode | None:
-        """Return the state of what a name was before it meant what it does now."""
+    def _is_live(self, parent: int, row: rows.Row, day: int) -> bool:
+        """Return whether a live name meant by ``day`` what it means now."""
+        name, _, begin, made, last, ino, _, state = row[:8]
+        if self._calendar.day_of(states.began(state, made) if made else begin or 0) > day:
+            older = made == 1 and states.type_of(state) == stat.S_IFDIR
+            if not older or self._since(ino) > day:
+                return False
+        if last is None or last < day:
+            return True
+        spans = self._spans(self._db.execute(_SINCE, (parent, name, day)))
+        return not spans or spans[-1].recorded <= day
+
+    def _before(self, parent: int, name: bytes, day: int) -> Inode | None:
+        """Return the state of what a name was by ``day``, before it meant what it means now."""
+        spans = self._spans(self._db.execute(_AROUND, (parent, name, day)))
         begun = [span for span in spans if span.begin <= day]
         ino = begun[-1].ino if begun else None
         return self.inode(ino, day) if ino is not None else None
-
-    def _bindings(self, parent: int, name: bytes) -> list[_Span]:
-        return self._spans(self._db.execute(_BINDINGS, (parent, name)))
 
     def _spans(self, bindings: Iterable[rows.Row]) -> list[_Span]:
         """Return what a name stood for before it meant what it does now, in order."""
@@ -198,14 +220,6 @@ class Snapshots:
             if made == 2:
                 found.append(_Span(day + 1, None, before := day + 1))
         return found
-
-    def _begin_day(self, row: rows.Row, spans: list[_Span]) -> int:
-        """Return the day on which a live name began to mean what it does."""
-        _, _, begin, made, _, ino, _, state = row[:8]
-        day = self._calendar.day_of(states.began(state, made) if made else begin or 0)
-        if made == 1 and states.type_of(state) == stat.S_IFDIR:
-            day = min(day, self._since(ino))
-        return max(day, spans[-1].recorded) if spans else day
 
     def _since(self, directory: int) -> int:
         """Return the day since which a directory is shown because of what is in it."""
@@ -257,10 +271,7 @@ class Snapshots:
         found: list[rows.Row] = []
         while len(found) < limit:
             page = self._db.execute(query, (parent, cookie, limit)).fetchall()
-            for row in page:
-                spans = self._bindings(parent, row[0]) if row[4] else []
-                if self._begin_day(row, spans) <= day:
-                    found.append(row)
+            found += [row for row in page if self._is_live(parent, row, day)]
             if len(page) < limit:
                 break
             cookie = page[-1][1]
@@ -269,18 +280,18 @@ class Snapshots:
     def _past(self, parent: int, behind: bytes, limit: int, day: int) -> list[tuple[bytes, Inode]]:
         """Return names that meant something else by ``day``, or mean nothing now."""
         found: list[tuple[bytes, Inode]] = []
-        bindings = self._db.execute(_NAMES, (parent, behind))
-        for name, group in groupby(bindings, itemgetter(0)):
-            spans = self._spans([binding[1:] for binding in group])
-            row = self._db.execute(_LIVE_NAME, key(parent, name)).fetchone()
-            if row is not None and self._begin_day(row, spans) <= day:
-                continue
-            state = self._before(spans, day)
-            if state is not None:
-                found.append((name, state))
-                if len(found) == limit:
-                    break
-        return found
+        while len(found) < limit:
+            page = self._db.execute(_NAMES, (parent, behind, limit)).fetchall()
+            for (name,) in page:
+                row = self._db.execute(_LIVE_NAME, key(parent, name)).fetchone()
+                if row is None or not self._is_live(parent, row, day):
+                    state = self._before(parent, name, day)
+                    if state is not None:
+                        found.append((name, state))
+            if len(page) < limit:
+                break
+            behind = page[-1][0]
+        return found[:limit]
 
 
 ROOT = LIVE_ROOT
