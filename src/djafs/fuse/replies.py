@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+import struct
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from djafs.fuse import wire
@@ -38,8 +39,23 @@ _attr_reply = wire.ATTR_REPLY.pack
 
 _FOREVER = divmod(FOREVER, SECOND)
 _NO_ATTRIBUTES = (0,) * 16
-_NO_ENTRY = (0,) * 6 + _NO_ATTRIBUTES
-_PADDING = tuple(bytes(-size % 8) for size in range(8))
+
+
+class _Lines(dict[int, tuple[Callable[..., bytes], int]]):
+    """How an entry of a listing is packed with its name, and its size, by the length of that."""
+
+    def __init__(self, layout: struct.Struct) -> None:
+        self._layout = layout
+
+    def __missing__(self, length: int) -> tuple[Callable[..., bytes], int]:
+        line = struct.Struct(f"{self._layout.format}{length + -length % 8}s")
+        made = self[length] = (line.pack, line.size)
+        return made
+
+
+_dirents = _Lines(wire.DIRENT)
+_dirents_plus = _Lines(wire.DIRENT_PLUS)
+_NO_ENTRY = bytes(wire.DIRENT_PLUS.size - wire.DIRENT.size)
 
 
 def _entry_fields(entry: Entry) -> tuple[int, ...]:
@@ -58,11 +74,14 @@ def _entry_fields(entry: Entry) -> tuple[int, ...]:
         return (nodeid, generation, entry_s, attr_s, entry_ns, attr_ns, *_NO_ATTRIBUTES)
     ino, size, blocks, atime, mtime, ctime, mode, nlink, uid, gid, rdev, blksize = attributes
     mtime_s, mtime_ns = divmod(mtime, SECOND)
-    if atime == mtime == ctime:
-        atime_s, atime_ns = ctime_s, ctime_ns = mtime_s, mtime_ns
+    if ctime == mtime:
+        ctime_s, ctime_ns = mtime_s, mtime_ns
+    else:
+        ctime_s, ctime_ns = divmod(ctime, SECOND)
+    if atime == mtime:
+        atime_s, atime_ns = mtime_s, mtime_ns
     else:
         atime_s, atime_ns = divmod(atime, SECOND)
-        ctime_s, ctime_ns = divmod(ctime, SECOND)
     return (
         nodeid, generation, entry_s, attr_s, entry_ns, attr_ns,
         ino, size, blocks, atime_s, mtime_s, ctime_s, atime_ns, mtime_ns, ctime_ns,
@@ -170,41 +189,40 @@ def ioctl(unique: int, result: IoctlReply, arguments: tuple[Any, ...]) -> bytes:
 
 
 def listing(unique: int, result: Iterable[DirectoryEntry], arguments: tuple[Any, ...]) -> bytes:
-    """READDIR: as many entries as there is room for; none at all ends the listing."""
-    return _pack_listing(unique, result, arguments[2], attributes=False)
+    """READDIR: as many entries as there is room for; none at all ends the listing.
+
+    The first entry that does not fit has been taken from the iterator, and is dropped. A generator
+    is not resumed after it: what stands after its ``yield`` runs for the entries sent, no others.
+    """
+    parts = [b""]
+    used, room = 16, arguments[2] + 16
+    for name, ino, cookie, mode, _ in result:
+        length = len(name)
+        pack, size = _dirents[length]
+        if used + size > room:
+            break
+        used += size
+        parts.append(pack(ino, cookie, length, mode >> 12 & 0o17, name))
+    parts[0] = _header(used, 0, unique)
+    return b"".join(parts)
 
 
 def listing_plus(
     unique: int, result: Iterable[DirectoryEntry], arguments: tuple[Any, ...]
 ) -> bytes:
     """READDIRPLUS: the same, each entry with what LOOKUP would have answered."""
-    return _pack_listing(unique, result, arguments[2], attributes=True)
-
-
-def _pack_listing(
-    unique: int, entries: Iterable[DirectoryEntry], room: int, *, attributes: bool
-) -> bytes:
-    """Pack entries while they fit into ``room`` bytes.
-
-    An entry that no longer fits has been taken from the iterator, and is dropped. A generator
-    is not resumed after it: what stands after its ``yield`` runs for the entries sent, no others.
-    """
     parts = [b""]
-    used = 0
-    dirent, dirent_plus = wire.DIRENT.pack, wire.DIRENT_PLUS.pack
-    for name, ino, cookie, mode, entry in entries:
+    used, room = 16, arguments[2] + 16
+    for name, ino, cookie, mode, entry in result:
         length = len(name)
-        size = (24 + length + 7) & ~7
-        if attributes:
-            size += 128
+        pack, size = _dirents_plus[length]
         if used + size > room:
             break
         used += size
-        if attributes:
-            plus = _NO_ENTRY if entry is None else _entry_fields(entry)
-            head = dirent_plus(*plus, ino, cookie, length, mode >> 12 & 0o17)
+        if entry is None:
+            parts += (_NO_ENTRY, _dirents[length][0](ino, cookie, length, mode >> 12 & 0o17, name))
         else:
-            head = dirent(ino, cookie, length, mode >> 12 & 0o17)
-        parts += (head, name, _PADDING[length % 8])
-    parts[0] = _header(16 + used, 0, unique)
+            fields = _entry_fields(entry)
+            parts.append(pack(*fields, ino, cookie, length, mode >> 12 & 0o17, name))
+    parts[0] = _header(used, 0, unique)
     return b"".join(parts)
