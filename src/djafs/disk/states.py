@@ -5,6 +5,7 @@ A row keeps the state of an inode in one blob, in which what is at its usual val
 
 from __future__ import annotations
 
+import stat
 import struct
 from typing import Any, NamedTuple
 
@@ -34,6 +35,8 @@ _FORMS = (
     (_VERSION, ("", "I")),
     (_FLOOR, ("", "q")),
 )
+_NOT_PLAIN = _TAIL | 2 * _PLACE
+_REGULAR = stat.S_IFREG >> 8
 _BOOLEANS = [(bool(n & 1), bool(n & 2), bool(n & 4)) for n in range(8)]
 _FIXED = _TAIL - 1  # bits that say what the fixed fields are
 _SECOND = 10**9
@@ -283,6 +286,43 @@ def plain_of(state: bytes) -> Plain | None:
     known = (values[1], values[size] if size else 0, values[content] if content else None)
     plain: Plain = _new_tuple(Plain, known)
     return plain
+
+
+def shown_of(state: bytes) -> tuple[int, int, int, int, int, int, int, int] | None:
+    """Return what stat(2) shows of a plain file, None if :func:`inode_of` has to say, or to raise.
+
+    That is (size, bytes stored, atime, mtime, ctime, mode, uid, gid). Plain is a file of one part,
+    which is one whole content or nothing. For listings: half the time.
+    """
+    try:
+        shape = state[0] << 8 | state[1]
+        if shape & _NOT_PLAIN or state[2] & 0xF0 != _REGULAR:
+            return None
+        values = _structs[shape & _FIXED].unpack(state)
+    except (struct.error, IndexError, TypeError):
+        return None
+    at = 2
+    size = uid = gid = 0
+    if shape & 3 * _SIZE:
+        size = values[2]
+        at = 3
+    if shape & 3 * _OWNER:
+        uid, gid = values[at : at + 2]
+        at += 2
+    mtime = ctime = values[at] if shape & _MTIME else values[at] * _SECOND
+    if shape & _CTIME:
+        at += 1
+        ctime = values[at]
+    how = shape & 3 * _ATIME
+    if not how:
+        atime = mtime
+    elif how == _ATIME:
+        atime = ctime
+    else:
+        atime = values[at + 1] if how == 3 * _ATIME else ctime - values[at + 1]
+    if size > PART:
+        return None
+    return size, size if shape & _PLACE else 0, atime, mtime, ctime, values[1], uid, gid
 
 
 def type_of(state: bytes) -> int:

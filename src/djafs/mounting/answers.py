@@ -6,6 +6,7 @@ import os
 import stat
 from typing import NoReturn
 
+from djafs.disk import rows, states
 from djafs.extents import PART
 from djafs.fuse import Attributes
 from djafs.model import Inode
@@ -46,3 +47,17 @@ def attributes_of(inode: Inode, stored: int | None = None) -> Attributes:
             mode, inode.nlink, inode.uid, inode.gid, inode.rdev, _BLOCK,
         )
     )  # fmt: skip
+
+
+def attributes_of_row(row: rows.Row) -> Attributes | None:
+    """Return what stat(2) shows of a row of the index, None if its inode has to be made for that.
+
+    For listings: half the time.
+    """
+    ino, nlink, state, _ = row
+    shown = states.shown_of(state)
+    if shown is None:
+        return None
+    size, stored, atime, mtime, ctime, mode, uid, gid = shown
+    blocks = (stored + 4095) >> 12 << 3
+    return _attributes((ino, size, blocks, atime, mtime, ctime, mode, nlink, uid, gid, 0, _BLOCK))

@@ -6,10 +6,11 @@ import os
 import stat
 from collections.abc import Iterator
 
+from djafs.disk.states import inode_of
 from djafs.extents import PART
 from djafs.fuse import FOREVER, DirectoryEntry, Entry, Opened, Request, flags
 from djafs.model import FIRST_COOKIE
-from djafs.mounting.answers import attributes_of
+from djafs.mounting.answers import attributes_of, attributes_of_row
 from djafs.mounting.live import LiveOperations
 from djafs.mounting.nodes import MOUNT_ROOT
 from djafs.store.store import Store
@@ -81,15 +82,19 @@ class ListingOperations:
             parent = inode.parent or MOUNT_ROOT
             yield DirectoryEntry(b"..", parent, _DOTDOT, stat.S_IFDIR)
         behind = max(offset, _DOTDOT)
-        for cookie, name, ino, mode, child in self._entries(inode.ino, behind, size, plus):
+        for cookie, name, ino, mode, held in self._entries(inode.ino, behind, size, plus):
             if cookie > last:
                 return
-            if child is None:
+            if held is None:
                 if mode:
                     yield _directory_entry((name, ino, cookie, mode, None))
                 continue
-            stored = None if child.size <= PART else self._store.stored(child)
-            entry = _entry((ino, 0, attributes_of(child, stored), FOREVER, FOREVER))
+            attributes = attributes_of_row(held) if isinstance(held, tuple) else None
+            if attributes is None:
+                child = inode_of(held) if isinstance(held, tuple) else held
+                stored = None if child.size <= PART else self._store.stored(child)
+                attributes = attributes_of(child, stored)
+            entry = _entry((ino, 0, attributes, FOREVER, FOREVER))
             yield _directory_entry((name, ino, cookie, mode, entry))
             self._live.counts.add(ino)  # reached for entries that were sent only
 

@@ -7,7 +7,7 @@ contents whose row in the index was read for a neighbour.
 
 from __future__ import annotations
 
-from djafs.disk import contents
+from djafs.disk import contents, rows, states
 from djafs.disk.batch import ContentRow
 from djafs.disk.index import Index
 from djafs.model import Inode
@@ -24,7 +24,7 @@ class Recent:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._listed: dict[int, Inode] = {}
+        self._listed: dict[int, rows.Row] = {}
         self._groups: dict[int, bytes | dict[int, ContentRow]] = {}
 
     def forget(self) -> None:
@@ -32,15 +32,17 @@ class Recent:
         self._listed.clear()
         self._groups.clear()
 
-    def keep(self, inode: Inode) -> None:
-        """Keep an inode as the index has it."""
-        if len(self._listed) >= LISTED:
+    def keep(self, listed: dict[int, rows.Row]) -> None:
+        """Keep rows of inodes, by number: few of those listed are asked for one by one."""
+        if len(self._listed) + len(listed) > LISTED:
             self._listed.clear()
-        self._listed[inode.ino] = inode
+        if len(listed) <= LISTED:
+            self._listed.update(listed)
 
     def inode(self, ino: int) -> Inode | None:
         """Return an inode of the live tree, as :meth:`Index.inode` does."""
-        return self._listed.get(ino) or self._index.inode(ino)
+        row = self._listed.get(ino)
+        return states.inode_of(row) if row is not None else self._index.inode(ino)
 
     def content(self, cid: int) -> ContentRow | None:
         """Return where a content lies, as :meth:`Index.content` does."""

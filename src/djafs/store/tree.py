@@ -42,8 +42,14 @@ class Listed(NamedTuple):
     cookie: int
     name: bytes
     ino: int
-    mode: int  # without ``inode`` its type alone
-    inode: Inode | None  # filled when it was asked for
+    mode: int  # at least its type
+    held: Inode | rows.Row | None  # the inode, or the row that it is made of; filled when asked for
+
+    @property
+    def inode(self) -> Inode | None:
+        """The inode, which must not be changed; None where it was not asked for."""
+        held = self.held
+        return states.inode_of(held) if isinstance(held, tuple) else held
 
 
 _listed = Listed._make
@@ -217,10 +223,19 @@ class Tree:
                 for cookie, name, ino, state in self.index.entries(parent, after, limit)
             ]
         found = []
-        for row in self.index.entries_plus(parent, after, limit):
-            inode = self._fresh(row[2:])
-            mode = 0 if inode is None else inode.mode
-            found.append(_listed((row[0], row[1], row[2], mode, inode)))
+        fresh: dict[int, rows.Row] = {}
+        cache, batch = self._cache, self.batch.inodes
+        frozen = {} if self.frozen is None else self.frozen.inodes
+        for listed in self.index.entries_plus(parent, after, limit):
+            cookie, name, ino = listed[:3]
+            if ino in cache or ino in batch or ino in frozen:
+                inode = cache.get(ino) or self._load(ino)
+                mode = 0 if inode is None else inode.mode
+                found.append(_listed((cookie, name, ino, mode, inode)))
+            else:
+                row = fresh[ino] = listed[2:]
+                found.append(_listed((cookie, name, ino, states.type_of(row[2]), row)))
+        self._recent.keep(fresh)
         return found
 
     def _fresh(self, row: rows.Row) -> Inode | None:
@@ -230,9 +245,7 @@ class Tree:
             return found
         if ino in self.batch.inodes or (self.frozen is not None and ino in self.frozen.inodes):
             return self._load(ino)
-        found = states.inode_of(row)
-        self._recent.keep(found)
-        return found
+        return states.inode_of(row)
 
     def part(self, ino: int, number: int) -> Part | None:
         """Return part ``number`` (1 and up) of a file; it must not be changed."""

@@ -77,6 +77,24 @@ def test_what_is_plain_says_the_same(inode: Inode, bare: bool):
         assert bare or rows.fields_of(states.inode_of(row))[15:] == (None, None, None, None)
 
 
+@given(inodes(), st.booleans())
+def test_what_is_shown_of_a_plain_file_is_that_of_its_inode(inode: Inode, bare: bool):
+    if bare:
+        inode.parent = inode.entries = inode.files = inode.rdev = 0
+        inode.target = inode.xattrs = inode.born = None
+        inode.last = inode.ctime
+    state = stored(inode)[2]
+    shown = states.shown_of(state)
+    if shown is None:
+        plain = states.plain_of(state)
+        assert plain is None or not inode.is_regular or inode.size > PART
+    else:
+        held = sum(extent.length for extent in inode.extents)
+        times = (inode.atime, inode.mtime, inode.ctime)
+        assert shown == (inode.size, held, *times, inode.mode, inode.uid, inode.gid)
+        assert inode.rdev == 0
+
+
 @given(inodes(), st.integers(0, 3))
 def test_when_a_version_began_is_told_without_the_rest(inode: Inode, made: int):
     assert states.began(stored(inode)[2], made) == inode.began(made)
@@ -100,6 +118,7 @@ def test_a_row_that_is_damaged_is_refused():
     ino, nlink, state, _ = stored(document())
     for damaged in (b"", state[:1], state[:-1], None):
         assert states.plain_of(damaged) is None
+        assert states.shown_of(damaged) is None
         with pytest.raises(ValueError, match="damaged"):
             states.began(damaged, 1)
         with pytest.raises(ValueError, match="inode 9"):
