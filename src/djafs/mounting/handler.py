@@ -26,6 +26,7 @@ from djafs.fuse import (
 from djafs.mounting import control
 from djafs.mounting.answers import refuse
 from djafs.mounting.content import ContentOperations
+from djafs.mounting.interest import Interest
 from djafs.mounting.listing import ListingOperations
 from djafs.mounting.live import LiveOperations
 from djafs.mounting.names import NameOperations
@@ -55,8 +56,9 @@ class DjafsHandler(Handler):
         self._commands = commands
         self._mounted = mounted
         self._live = LiveOperations(store)
-        self._names = NameOperations(store, self._live)
-        self._listing = ListingOperations(store, self._live)
+        interest = Interest()
+        self._names = NameOperations(store, self._live, interest)
+        self._listing = ListingOperations(store, self._live, interest)
         reading = Reading(store.reads)
         self._content = ContentOperations(store, self._live, reading, pressure)
         self._past = PastOperations(store, self._live, reading)

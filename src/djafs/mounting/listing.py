@@ -11,6 +11,7 @@ from djafs.extents import PART
 from djafs.fuse import FOREVER, DirectoryEntry, Entry, Opened, Request, flags
 from djafs.model import FIRST_COOKIE
 from djafs.mounting.answers import attributes_of, attributes_of_row
+from djafs.mounting.interest import Interest
 from djafs.mounting.live import LiveOperations
 from djafs.mounting.nodes import MOUNT_ROOT
 from djafs.store.store import Store
@@ -27,9 +28,10 @@ _entry, _directory_entry = Entry._make, DirectoryEntry._make
 class ListingOperations:
     """The operations on open directories of the live tree."""
 
-    def __init__(self, store: Store, live: LiveOperations) -> None:
+    def __init__(self, store: Store, live: LiveOperations, interest: Interest) -> None:
         self._store = store
         self._live = live
+        self._interest = interest
         # Of open directories: the last cookie to be listed, and where the last page began.
         self._handles: dict[int, tuple[int, int]] = {}
         self._listing: dict[int, set[int]] = {}  # by directory: those that list it
@@ -82,7 +84,9 @@ class ListingOperations:
             parent = inode.parent or MOUNT_ROOT
             yield DirectoryEntry(b"..", parent, _DOTDOT, stat.S_IFDIR)
         behind = max(offset, _DOTDOT)
-        for cookie, name, ino, mode, held in self._entries(inode.ino, behind, size, plus):
+        # Behind the beginning the kernel asks for attributes only when some were looked up.
+        bare = plus and not offset and not self._interest.wants_attributes(request.pid)
+        for cookie, name, ino, mode, held in self._entries(inode.ino, behind, size, plus, bare):
             if cookie > last:
                 return
             if held is None:
@@ -102,10 +106,13 @@ class ListingOperations:
         """Return the largest cookie that anything has by now."""
         return FIRST_COOKIE + 2 * self._store.log.seq + 1
 
-    def _entries(self, ino: int, after: int, size: int, plus: bool) -> Iterator[Listed]:
+    def _entries(self, ino: int, after: int, size: int, plus: bool, bare: bool) -> Iterator[Listed]:
         limit = max(1, min(PAGE, size // (160 if plus else 32)))
+        entries = self._store.tree.entries
         while True:
-            page = self._store.tree.entries(ino, after, limit, plus)
+            page = entries(ino, after, limit, plus and not bare)
+            if bare and any(stat.S_ISDIR(listed.mode) for listed in page):
+                page = entries(ino, after, limit, plus)  # who goes into each would look it up
             yield from page
             if len(page) < limit:
                 return

@@ -8,6 +8,7 @@ import stat
 from djafs.fuse import FOREVER, Created, Entry, Opened, Request, negative_entry
 from djafs.model import LIVE_ROOT, Inode
 from djafs.mounting.answers import NAME_MAX, refuse
+from djafs.mounting.interest import Interest
 from djafs.mounting.live import LiveOperations
 from djafs.mounting.privileges import is_in_group
 from djafs.store.store import Store
@@ -22,9 +23,10 @@ _SETGID_RUN = stat.S_ISGID | stat.S_IXGRP
 class NameOperations:
     """The operations on names of the live tree."""
 
-    def __init__(self, store: Store, live: LiveOperations) -> None:
+    def __init__(self, store: Store, live: LiveOperations, interest: Interest) -> None:
         self._store = store
         self._live = live
+        self._interest = interest
         self._absent: tuple[int, bytes] = (0, b"")  # the name that LOOKUP last did not find
         self.created = Opened(0, 0)
         self.above = negative_entry(0)  # the directory that ``live`` is in
@@ -40,7 +42,10 @@ class NameOperations:
                 return self._lookup_dots(request.nodeid, name)
             self._absent = (request.nodeid, name)
             return _NO_NAME
-        return self._live.entry(self._live.inode(dentry.ino))
+        inode = self._live.inode(dentry.ino)
+        if not inode.is_directory:
+            self._interest.asked(request.pid)
+        return self._live.entry(inode)
 
     def _lookup_dots(self, ino: int, name: bytes) -> Entry:
         """Find a node by its number, or its parent: for file handles, as NFS uses them.

@@ -13,6 +13,7 @@ import pytest
 from djafs.fuse import Request
 from djafs.model import LIVE_ROOT, Inode
 from djafs.mounting import names
+from djafs.mounting.interest import Interest
 from djafs.mounting.live import LiveOperations
 from djafs.mounting.names import NameOperations
 from djafs.mounting.privileges import bare_mode, is_in_group
@@ -23,7 +24,7 @@ from djafs.store.store import Store
 def operations(tmp_path: Path) -> Iterator[NameOperations]:
     store = Store.open(str(tmp_path / "store"), create=True)
     with store.guard:
-        yield NameOperations(store, LiveOperations(store))
+        yield NameOperations(store, LiveOperations(store), Interest())
     store.close()
 
 

@@ -14,6 +14,7 @@ from djafs.mounting.live import LiveOperations
 from djafs.mounting.nodes import MOUNT_ROOT
 from djafs.mounting.past import PastOperations
 from djafs.mounting.past_listing import PAGE, PastListing
+from djafs.mounting.reading import Reading
 from djafs.store.store import Store
 
 DAY = 86_400 * 10**9
@@ -30,7 +31,7 @@ class Day:
 
     def __init__(self, store: Store, path: str) -> None:
         self.store = store
-        self.past = PastOperations(store, LiveOperations(store))
+        self.past = PastOperations(store, LiveOperations(store), Reading(store.reads))
         self.listing = PastListing(store, self.past)
         self.request = Request()
         self.request.nodeid, self.request.uid, self.request.pid = MOUNT_ROOT, 0, os.getpid()
