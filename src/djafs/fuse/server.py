@@ -125,7 +125,7 @@ class Server(Notifier):
             try:
                 length = readv(descriptor, buffers)
             except BlockingIOError:
-                wait()
+                wait(not self._deferred)  # other threads that answer need the interpreter
                 continue
             except OSError as error:
                 if self._is_over(error):

@@ -35,12 +35,15 @@ class Vigil:
         if len(os.sched_getaffinity(0)) > 1:
             os.set_blocking(descriptor, False)
 
-    def wait(self) -> None:
+    def wait(self, look: bool = True) -> None:
         """Return when there is something to read, or the other end is gone.
 
-        Not to be called where reading blocks by itself, as it does with one core.
+        ``look``: awake first, if that has paid. Not to be called where reading blocks by itself,
+        as it does with one core.
         """
-        if self._sleeps:
+        if not look:
+            pass
+        elif self._sleeps:
             self._sleeps -= 1
         elif self._look():
             self._pause = 1

@@ -114,3 +114,13 @@ def test_looking_is_taken_up_again(ends: tuple[socket.socket, socket.socket], po
     for _ in range(100):
         waiting.wait()
     assert poll.sleeps == before
+
+
+def test_who_is_not_to_look_sleeps(ends: tuple[socket.socket, socket.socket], poll: Poll) -> None:
+    waiting = Vigil(ends[0].fileno())
+    poll.ready = True
+    for _ in range(10):
+        waiting.wait(look=False)
+    assert (poll.looks, poll.sleeps) == (0, 10)
+    waiting.wait()
+    assert (poll.looks, poll.sleeps) == (1, 10)
