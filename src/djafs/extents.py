@@ -101,6 +101,8 @@ def place(extents: list[Extent], extent: Extent) -> None:
 
 def window(extents: list[Extent], start: int, end: int) -> list[Extent]:
     """Return what ``extents`` hold between ``start`` and ``end``, cut to it."""
+    if len(extents) == 1 and extents[0].offset == start and extents[0].length == end - start:
+        return extents.copy()  # a small file that is read as a whole
     first = bisect_left(extents, (start,))
     if first and extents[first - 1].offset + extents[first - 1].length > start:
         first -= 1

@@ -83,6 +83,21 @@ def test_cached_answers_only_from_memory(layout: Layout, monkeypatch: pytest.Mon
     archives.close()
 
 
+def test_cached_tells_archives_apart_and_forgets(layout: Layout):
+    other = [(name, bytes(reversed(content))) for name, content in CONTENTS]
+    members = {1: write(layout.archive(1)), 2: write(layout.archive(2), other)}
+    archives = Archives(layout)
+    for archive, contents in ((1, CONTENTS), (2, other), (1, CONTENTS), (2, other)):
+        for number in (1, 2, 3, 1):
+            member = members[archive][number]
+            archives.read(archive, member.at, member.size)
+            assert archives.cached(archive, member.at, member.size) == contents[number][1]
+    archives.forget(2)
+    assert archives.cached(2, members[2][1].at, 40) is None
+    assert archives.cached(1, members[1][1].at, 40) == CONTENTS[1][1]
+    archives.close()
+
+
 @pytest.fixture
 def opened(layout: Layout) -> Iterator[tuple[Archives, list[Member]]]:
     """An archive that is open, of which no frame is in memory."""
