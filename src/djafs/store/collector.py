@@ -22,7 +22,7 @@ from djafs.packing.packer import Packer, PackingCancelledError
 from djafs.packing.plan import PackedItem, PackPlan
 from djafs.packing.planner import MOST_BYTES, Chosen, Planner
 from djafs.store.aside import Aside
-from djafs.store.compactor import SURVEY, Compactor
+from djafs.store.compactor import SLICE, SURVEY, Compactor
 from djafs.store.index_renewal import renew
 from djafs.store.publishing import publish
 from djafs.store.space import FULL
@@ -30,9 +30,6 @@ from djafs.store.store import Store
 
 LEAST_BYTES = 1 << 20
 """Bytes of content in one archive while the disk is full, but for the last item."""
-
-SLICE = 128
-"""Records that a commit logs before it lets the answering thread go on."""
 
 _log = logging.getLogger("djafs.packing")
 

@@ -37,8 +37,8 @@ from djafs.packing.survey import Reached
 from djafs.store.publishing import publish, retire
 from djafs.store.store import Store
 
-SLICE = 128
-"""Records that a commit logs before it lets the answering thread go on."""
+SLICE = 16
+"""Records that a commit logs before it lets the answering thread go on: about 0.3 ms."""
 
 SWEEP = 20_000
 """Rows of history that one Sweep looks at, about: the index is written in one transaction."""
