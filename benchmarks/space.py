@@ -38,7 +38,10 @@ def daemon_memory(bench: Bench) -> None:
     blob = documents.write_blob(bench.scratch / "small-blob", PER_DIRECTORY, size)
     load = Load(min(PER_DIRECTORY, total), blob, size)
     say(f"memory: {total:,} files of {size} bytes")
-    with peers.fresh(peer, bench.scratch, None) as where:
+    with (
+        peers.fresh(peer, bench.scratch, None) as where,
+        measure.Sampler(packers_of(where), 0.2) as packer,
+    ):
         note = memory_notes(bench, where, "memory")
         directories = [
             where.root / f"station-{number:04d}" for number in range(math.ceil(total / load.count))
@@ -53,9 +56,9 @@ def daemon_memory(bench: Bench) -> None:
         for number, directory in enumerate(directories):
             measure.run_client(where, directory, load, number * load.count, ["verify"])
         note("read", "and read")
-        packer = pack(where)
+        pack(where)
         note("packed", "and packed")
-    bench.gauge("memory-packer", "its packer at the highest", packer / 1e6, "MB")
+    bench.gauge("memory-packer", "its packer at the highest", packer.peak / 1e6, "MB")
 
 
 def memory_notes(bench: Bench, where: Mounted, prefix: str) -> Callable[[str, str], None]:
@@ -75,8 +78,14 @@ def memory_notes(bench: Bench, where: Mounted, prefix: str) -> Callable[[str, st
     return note
 
 
-def pack(where: Mounted) -> int:
-    """Wait until all has settled, pack it, and return the packer's highest resident memory."""
+def pack(where: Mounted) -> None:
+    """Wait until all has settled, and pack it."""
+    time.sleep(SETTLED)
+    say(where.run([toolchain.djafs(), "gc", where.mountpoint], 3600).strip())
+
+
+def packers_of(where: Mounted) -> Callable[[], int]:
+    """Return what reads the highest resident memory of a daemon's processes."""
     assert where.daemon is not None
     pid = where.daemon.pid
 
@@ -84,10 +93,7 @@ def pack(where: Mounted) -> int:
         found = (measure.memory(child) for child in measure.descendants(pid))
         return max((each.highest for each in found if each is not None), default=0)
 
-    with measure.Sampler(largest_child) as sampler:
-        time.sleep(SETTLED)
-        say(where.run([toolchain.djafs(), "gc", where.mountpoint], 3600).strip())
-    return int(sampler.peak)
+    return largest_child
 
 
 def disk(bench: Bench) -> None:
