@@ -77,7 +77,6 @@ TARGETS: tuple[Target, ...] = (
     Cost("past-pinned", "list", "live", 2.0),
     Cost("past-pinned", "read", "live", 2.0),
     Cost("beside-pinned", "p99", "alone", 5.0),
-    Cost("beside-unpinned", "p99", "alone", 5.0),
     Limit("ingest-slowest", 1.0),
     Limit("ingest-hot", 268.0),
     Limit("disk-rsync-sensor", 1.3),

@@ -12,7 +12,7 @@ from results import Part
 from targets import TARGETS, Cost, Limit, Speed, Target
 from typesetting import gauge_words, ratio_words, speed
 
-HEADER = ["", "to reach", "measured", "reached"]
+HEADER = ["", "to reach", "measured, pinned", "reached", "unpinned"]
 
 
 def rows(parts: list[Part]) -> list[list[str]]:
@@ -31,36 +31,39 @@ def row_of(target: Target, tables: dict[str, Table], gauges: dict[str, Gauge]) -
     table = tables.get(target.table)
     if table is None or target.row not in table.rows:  # kept of an older run, perhaps
         return None
-    return speed_row(target, table) if isinstance(target, Speed) else cost_row(target, table)
-
-
-def speed_row(target: Speed, table: Table) -> list[str]:
-    ratio = speed(table, target.row, table.subject, target.peer)
-    peer = table.columns.get(target.peer, target.peer)
+    unpinned = tables.get(target.table.removesuffix("pinned") + "unpinned")
+    ratio = ratio_of(target, table)
+    met = None if ratio is None else is_met(target, ratio.median)
+    other = None if unpinned is None else ratio_of(target, unpinned)
     return [
-        f"{table.rows[target.row]}{where_measured(table)}",
-        f"≥ {target.ratio:g} × {peer}",
+        *words(target, table),
         ratio_words(ratio),
-        verdict(None if ratio is None else ratio.median >= target.ratio),
+        verdict(met),
+        "" if other is None else ratio_words(other),
     ]
 
 
-def cost_row(target: Cost, table: Table) -> list[str]:
+def words(target: Speed | Cost, table: Table) -> tuple[str, str]:
+    """Say what was measured, and what is to be reached."""
+    row = table.rows[target.row]
+    if isinstance(target, Speed):
+        return row, f"≥ {target.ratio:g} × {table.columns.get(target.peer, target.peer)}"
+    other = table.columns[target.other or next(iter(table.columns))]
+    return f"{row}: {table.columns[table.subject]}", f"≤ {target.ratio:g} × {other}"
+
+
+def ratio_of(target: Speed | Cost, table: Table) -> measure.Ratio | None:
+    """Return what a target limits, as measured in one of its tables."""
+    if isinstance(target, Speed):
+        return speed(table, target.row, table.subject, target.peer)
     other = target.other or next(iter(table.columns))
-    ratio = measure.speed_ratio(
+    return measure.speed_ratio(
         table.values(target.row, other), table.values(target.row, table.subject)
     )
-    return [
-        f"{table.rows[target.row]}: {table.columns[table.subject]}{where_measured(table)}",
-        f"≤ {target.ratio:g} × {table.columns[other]}",
-        ratio_words(ratio),
-        verdict(None if ratio is None else ratio.median <= target.ratio),
-    ]
 
 
-def where_measured(table: Table) -> str:
-    """Say it where it is not the usual: pinned."""
-    return ", unpinned" if table.key.endswith("unpinned") else ""
+def is_met(target: Speed | Cost, ratio: float) -> bool:
+    return ratio >= target.ratio if isinstance(target, Speed) else ratio <= target.ratio
 
 
 def limit_row(target: Limit, gauge: Gauge) -> list[str]:
@@ -71,6 +74,7 @@ def limit_row(target: Limit, gauge: Gauge) -> list[str]:
         f"{sign} {target.limit:g} {gauge.unit} {gauge.of if gauge.unit == '×' else ''}".strip(),
         gauge_words(gauge),
         verdict(met),
+        "",
     ]
 
 
