@@ -6,7 +6,6 @@ import os
 import stat
 from collections.abc import Iterator
 
-from djafs.disk.states import inode_of
 from djafs.extents import PART
 from djafs.fuse import FOREVER, DirectoryEntry, Entry, Opened, Request, flags
 from djafs.model import FIRST_COOKIE
@@ -86,7 +85,8 @@ class ListingOperations:
         behind = max(offset, _DOTDOT)
         # Behind the beginning the kernel asks for attributes only when some were looked up.
         bare = plus and not offset and not self._interest.wants_attributes(request.pid)
-        for cookie, name, ino, mode, held in self._entries(inode.ino, behind, size, plus, bare):
+        for listed in self._entries(inode.ino, behind, size, plus, bare):
+            cookie, name, ino, mode, held = listed
             if cookie > last:
                 return
             if held is None:
@@ -95,7 +95,8 @@ class ListingOperations:
                 continue
             attributes = attributes_of_row(held) if isinstance(held, tuple) else None
             if attributes is None:
-                child = inode_of(held) if isinstance(held, tuple) else held
+                child = listed.inode
+                assert child is not None  # it is held
                 stored = None if child.size <= PART else self._store.stored(child)
                 attributes = attributes_of(child, stored)
             entry = _entry((ino, 0, attributes, FOREVER, FOREVER))

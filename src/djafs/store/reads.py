@@ -72,17 +72,10 @@ class Reads:
 
         At hand is the first part alone.
         """
-        size = min(size, state.size - offset)
-        if size <= 0:
-            return b""
-        if offset + size > PART:
+        end = min(offset + size, state.size)
+        if offset < end and end > PART:
             return []
-        try:
-            pieces = self._content.locate(state.extents, offset, size)
-            data = self._content.read_now(pieces, inflate=inflate)
-        except DamageError:
-            return []
-        return pieces if data is None else data
+        return self.live_now(state, offset, size, inflate=inflate)
 
     def past(
         self, state: Inode, offset: int, size: int, pieces: list[Piece] | None = None

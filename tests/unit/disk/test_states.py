@@ -59,12 +59,17 @@ def test_what_is_stored_comes_back(inode: Inode):
     assert rows.fields_of(rows.inode_from(rows.fields_of(inode))) == rows.fields_of(inode)
 
 
+def make_bare(inode: Inode) -> None:
+    """Leave of an inode what most files have."""
+    inode.parent = inode.entries = inode.files = inode.rdev = 0
+    inode.target = inode.xattrs = inode.born = None
+    inode.last = inode.ctime
+
+
 @given(inodes(), st.booleans())
 def test_what_is_plain_says_the_same(inode: Inode, bare: bool):
     if bare:
-        inode.parent = inode.entries = inode.files = inode.rdev = 0
-        inode.target = inode.xattrs = inode.born = None
-        inode.last = inode.ctime
+        make_bare(inode)
     row = stored(inode)
     plain = states.plain_of(row[2])
     whole = [Extent(0, min(inode.size, PART), 0, 0, e.base) for e in inode.extents]
@@ -80,9 +85,7 @@ def test_what_is_plain_says_the_same(inode: Inode, bare: bool):
 @given(inodes(), st.booleans())
 def test_what_is_shown_of_a_plain_file_is_that_of_its_inode(inode: Inode, bare: bool):
     if bare:
-        inode.parent = inode.entries = inode.files = inode.rdev = 0
-        inode.target = inode.xattrs = inode.born = None
-        inode.last = inode.ctime
+        make_bare(inode)
     state = stored(inode)[2]
     shown = states.shown_of(state)
     if shown is None:
